@@ -1,0 +1,43 @@
+/* Reverse-mode differentiation.
+ *
+ * Every call of an op through which a gradient is wanted leaves a node: its parameters and what its
+ * rule needs (the `*` slots of ops.def). Nodes form a graph held by the tensors they made; a graph
+ * nobody can reach is freed. backward() walks it once from the newest node to the oldest, drops
+ * what each node saved as soon as it is passed, and adds to the gradients of the leaves. */
+#ifndef ASL_AUTOGRAD_TAPE_H
+#define ASL_AUTOGRAD_TAPE_H
+
+#include "ops/ops.h"
+
+typedef struct asl_node {
+  int refs;
+  int64_t number;                       /* nodes are numbered as they are made */
+  asl_call call;                        /* op and parameters; its tensors are these: */
+  asl_tensor *saved_in[ASL_MAX_IN];     /* saved inputs, NULL where not saved */
+  asl_tensor *saved_out[ASL_MAX_OUT];   /* saved outputs */
+  asl_shape in_shape[ASL_MAX_IN];       /* shape of every input */
+  asl_dtype in_dtype[ASL_MAX_IN];
+  bool has_in[ASL_MAX_IN], need[ASL_MAX_IN]; /* given; gradient wanted */
+  struct asl_node *parent[ASL_MAX_IN];  /* the node that made input i ... */
+  int parent_out[ASL_MAX_IN];           /* ... as which of its outputs */
+  asl_tensor *leaf[ASL_MAX_IN];         /* or the leaf that input i is */
+  asl_tensor *dout[ASL_MAX_OUT];        /* gradients gathered during backward */
+  int64_t walk;                         /* the backward that passed it, 0: none yet */
+} asl_node;
+
+/* A gradient rule: from node->dout to din[i] for every i with node->need[i] (one reference each;
+ * NULL = zero). */
+typedef asl_status (*asl_rule_fn)(asl_node *node, asl_tensor *din[]);
+extern const asl_rule_fn asl_rules[ASL_OP_COUNT];
+
+/* Connects autograd to dispatch; call once. */
+void asl_autograd_open(void);
+
+/* Recording is on at first; returns what it was. */
+bool asl_grad_enable(bool on);
+
+/* Gradients of the scalar `loss` (times `seed`) are added to the grad of every leaf that requires
+ * one. ASL_EINVAL: not a scalar, nothing to differentiate, or its graph was used already. */
+asl_status asl_backward(asl_tensor *loss, double seed);
+
+#endif

@@ -1,0 +1,96 @@
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* A block's size is rounded up to one of eight steps per power of two, so that at most 12.5 % is
+ * wasted and blocks of a training step's shapes meet again in the same class. */
+enum { ALIGN = 64, MIN_LOG2 = 8, CLASSES = 8 * (48 - MIN_LOG2) };
+
+typedef struct header {
+  struct header *next; /* PRIVATE: the free list */
+  size_t bytes;        /* rounded size without this header */
+  int size_class;
+} header;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static header *free_list[CLASSES];
+static asl_memory memory;
+
+static size_t round_up(size_t bytes, int *size_class) {
+  size_t base = (size_t)1 << MIN_LOG2;
+  if (bytes <= base) {
+    *size_class = 0;
+    return base;
+  }
+  int log2 = 63 - __builtin_clzll((unsigned long long)(bytes - 1));
+  size_t low = (size_t)1 << log2, step = low / 8;
+  size_t k = (bytes - low + step - 1) / step; /* 1..8 */
+  *size_class = (log2 - MIN_LOG2) * 8 + (int)k;
+  return low + k * step;
+}
+
+void *asl_pool_take(size_t bytes) {
+  if (bytes >> 47) return NULL;
+  int size_class;
+  size_t rounded = round_up(bytes, &size_class);
+  pthread_mutex_lock(&lock);
+  header *h = free_list[size_class];
+  if (h) {
+    free_list[size_class] = h->next;
+    memory.cached -= (int64_t)rounded;
+  }
+  pthread_mutex_unlock(&lock);
+  if (!h) {
+    h = aligned_alloc(ALIGN, ALIGN + rounded);
+    if (!h) { /* what is cached in other classes may be what is missing */
+      asl_pool_trim();
+      h = aligned_alloc(ALIGN, ALIGN + rounded);
+      if (!h) return NULL;
+    }
+    h->bytes = rounded;
+    h->size_class = size_class;
+  }
+  pthread_mutex_lock(&lock);
+  memory.live += (int64_t)rounded;
+  if (memory.live > memory.peak) memory.peak = memory.live;
+  pthread_mutex_unlock(&lock);
+  return (char *)h + ALIGN;
+}
+
+void asl_pool_give(void *block) {
+  if (!block) return;
+  header *h = (header *)(void *)((char *)block - ALIGN);
+  pthread_mutex_lock(&lock);
+  h->next = free_list[h->size_class];
+  free_list[h->size_class] = h;
+  memory.live -= (int64_t)h->bytes;
+  memory.cached += (int64_t)h->bytes;
+  pthread_mutex_unlock(&lock);
+}
+
+asl_memory asl_pool_memory(void) {
+  pthread_mutex_lock(&lock);
+  asl_memory m = memory;
+  pthread_mutex_unlock(&lock);
+  return m;
+}
+
+void asl_pool_reset_peak(void) {
+  pthread_mutex_lock(&lock);
+  memory.peak = memory.live;
+  pthread_mutex_unlock(&lock);
+}
+
+void asl_pool_trim(void) {
+  pthread_mutex_lock(&lock);
+  for (int c = 0; c < CLASSES; c++) {
+    while (free_list[c]) {
+      header *h = free_list[c];
+      free_list[c] = h->next;
+      memory.cached -= (int64_t)h->bytes;
+      free(h);
+    }
+  }
+  pthread_mutex_unlock(&lock);
+}

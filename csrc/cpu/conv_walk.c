@@ -1,0 +1,145 @@
+/* The geometry of convolutions: lines, the taps that exist for their pixels, spans and blocks. */
+#include "base/parallel.h"
+#include "cpu/conv.h"
+
+asl_conv conv_of(const asl_tensor *x, const asl_tensor *weight, int64_t stride, int64_t padding,
+                 int64_t dilation, int64_t groups) {
+  const int64_t *xs = x->shape.size, *ws = weight->shape.size;
+  asl_conv g = {.n = xs[0], .h = xs[1], .w = xs[2], .c = xs[3], .o = ws[0], .kh = ws[1],
+                .kw = ws[2], .stride = stride, .padding = padding, .dilation = dilation,
+                .groups = groups};
+  g.ho = (g.h + 2 * padding - dilation * (g.kh - 1) - 1) / stride + 1;
+  g.wo = (g.w + 2 * padding - dilation * (g.kw - 1) - 1) / stride + 1;
+  if (g.kh == 1 && g.kw == 1 && stride == 1 && padding == 0) {
+    g.w = g.wo = g.n * g.h * g.w;
+    g.n = g.h = g.ho = 1;
+  }
+  return g;
+}
+
+/* ---- lines ------------------------------------------------------------------------------------- */
+typedef struct line_tap {
+  asl_tap tap;
+  int64_t first, last; /* the line's pixels that it exists for */
+} line_tap;
+
+typedef struct line {
+  int64_t count, target, target_step, source_step;
+  int taps;
+  line_tap tap[ASL_MAX_TAPS];
+} line;
+
+static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+static int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Row `row` of y: pixel t reads x at column t stride - padding + kx dilation. */
+static void line_of_y(const asl_conv *g, int64_t row, int64_t first_tap, line *out) {
+  int64_t picture = row / g->ho, top = row % g->ho * g->stride - g->padding;
+  *out = (line){.count = g->wo, .target = row * g->wo, .target_step = 1, .source_step = g->stride};
+  int64_t end = least(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
+  for (int64_t i = first_tap; i < end; i++) {
+    int64_t y = top + i / g->kw * g->dilation, left = i % g->kw * g->dilation - g->padding;
+    if (y < 0 || y >= g->h) continue;
+    out->tap[out->taps++] = (line_tap){{i, (picture * g->h + y) * g->w + left},
+                                       ceil_div(-left, g->stride),
+                                       floor_div(g->w - 1 - left, g->stride) + 1};
+  }
+}
+
+/* Pixels phase, phase + stride, ... of a row of dx, index = row stride + phase: pixel t reads dy at
+ * column (phase + t stride + padding - kx dilation) / stride for the taps that divide evenly. */
+static void line_of_dx(const asl_conv *g, int64_t index, int64_t first_tap, line *out) {
+  int64_t row = index / g->stride, phase = index % g->stride, picture = row / g->h;
+  *out = (line){.count = ceil_div(g->w - phase, g->stride), .target = row * g->w + phase,
+                .target_step = g->stride, .source_step = 1};
+  int64_t end = least(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
+  for (int64_t i = first_tap; i < end; i++) {
+    int64_t y = row % g->h + g->padding - i / g->kw * g->dilation;
+    int64_t x = phase + g->padding - i % g->kw * g->dilation;
+    if (y < 0 || y % g->stride != 0 || y / g->stride >= g->ho || x % g->stride != 0) continue;
+    int64_t left = x / g->stride;
+    out->tap[out->taps++] = (line_tap){{i, (picture * g->ho + y / g->stride) * g->wo + left},
+                                       -left, g->wo - left};
+  }
+}
+
+/* ---- spans ------------------------------------------------------------------------------------- */
+/* The longest run of pixels from `first` on for which the same taps exist. */
+static void next_span(const line *l, int64_t first, int64_t last, asl_span *span) {
+  int64_t end = last;
+  span->taps = 0;
+  for (int i = 0; i < l->taps; i++) {
+    const line_tap *t = &l->tap[i];
+    if (first < t->first) {
+      end = least(end, t->first);
+    } else if (first < t->last) {
+      end = least(end, t->last);
+      span->tap[span->taps++] = (asl_tap){t->tap.index, t->tap.source + first * l->source_step};
+    }
+  }
+  span->count = end - first;
+  span->target = l->target + first * l->target_step;
+  span->target_step = l->target_step;
+  span->source_step = l->source_step;
+}
+
+typedef void (*line_fn)(const asl_conv *g, int64_t index, int64_t first_tap, line *out);
+
+static void walk_line(const asl_conv *g, line_fn make, int64_t index, int64_t first, int64_t last,
+                      asl_span_fn fn, void *context) {
+  for (int64_t tap = 0; tap < g->kh * g->kw; tap += ASL_MAX_TAPS) {
+    line l;
+    make(g, index, tap, &l);
+    asl_span span;
+    span.accumulate = tap > 0;
+    for (int64_t t = first; t < least(last, l.count); t += span.count) {
+      next_span(&l, t, least(last, l.count), &span);
+      fn(context, &span);
+    }
+  }
+}
+
+void conv_walk_row(const asl_conv *g, int64_t row, int64_t first, int64_t last, asl_span_fn fn,
+                   void *context) {
+  walk_line(g, line_of_y, row, first, last, fn, context);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------ */
+/* Pixels per block: about 128 KiB of the target, so that it stays in the second-level cache; a
+ * multiple of 12, for the tiles of the matrix product (6) and of the depthwise kernel (4). */
+static int64_t block_pixels(int64_t channels) {
+  int64_t pixels = 32768 / channels / 12 * 12;
+  return pixels < 12 ? 12 : pixels > 96 ? 96 : pixels;
+}
+
+int64_t conv_blocks(const asl_conv *g) {
+  return g->n * g->ho * ceil_div(g->wo, block_pixels(g->o));
+}
+
+typedef struct walk {
+  const asl_conv *g;
+  asl_span_fn fn;
+  void *context;
+  const asl_finish *finish;
+  line_fn make;
+  int64_t block, blocks_per_line;
+} walk;
+
+static void walk_block(void *context, int64_t chunk) {
+  const walk *k = context;
+  int64_t index = chunk / k->blocks_per_line, first = chunk % k->blocks_per_line * k->block;
+  walk_line(k->g, k->make, index, first, first + k->block, k->fn, k->context);
+  if (k->finish)
+    k->finish->fn(k->finish->context, chunk, index * k->g->wo + first,
+                  least(k->block, k->g->wo - first));
+}
+
+void conv_walk(const asl_conv *g, bool to_dx, asl_span_fn fn, void *context,
+               const asl_finish *finish) {
+  walk k = {.g = g, .fn = fn, .context = context, .finish = finish,
+            .make = to_dx ? line_of_dx : line_of_y, .block = block_pixels(to_dx ? g->c : g->o)};
+  int64_t lines = to_dx ? g->n * g->h * g->stride : g->n * g->ho;
+  k.blocks_per_line = ceil_div(to_dx ? ceil_div(g->w, g->stride) : g->wo, k.block);
+  asl_parallel(lines * k.blocks_per_line, walk_block, &k);
+}

@@ -1,0 +1,121 @@
+#include "cpu/gemm.h"
+
+#include "cpu/simd.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 6")
+
+/* ---- packing ------------------------------------------------------------------------------------ */
+static int64_t panels_of(int64_t n) { return (n + GEMM_COLUMNS - 1) / GEMM_COLUMNS; }
+
+int64_t gemm_packed_count(int64_t k, int64_t n) { return panels_of(n) * k * GEMM_COLUMNS; }
+
+void gemm_pack(const float *b, int64_t row_stride, int64_t column_stride, int64_t first,
+               int64_t last, int64_t k, int64_t n, float *packed) {
+  for (int64_t j = 0; j < panels_of(n) * GEMM_COLUMNS; j++) {
+    float *to = packed + (j / GEMM_COLUMNS * k + first) * GEMM_COLUMNS + j % GEMM_COLUMNS;
+    const float *from = b + j * column_stride;
+    for (int64_t i = 0; i < last - first; i++)
+      to[i * GEMM_COLUMNS] = j < n ? from[i * row_stride] : 0.0f;
+  }
+}
+
+/* ---- C = A B ------------------------------------------------------------------------------------ */
+typedef struct product {
+  const float *a, *panel;
+  int64_t a_stride, c_stride;
+  const asl_segment *segments;
+  int count;
+  bool accumulate;
+} product;
+
+/* rows x (8 vectors) of C, of which `columns` exist. */
+ALWAYS_INLINE void tile(int rows, int vectors, const product *p, const float *a, float *c,
+                        int64_t columns) {
+  v8 sum[GEMM_ROWS][2];
+  UNROLL for (int i = 0; i < rows; i++)
+    UNROLL for (int v = 0; v < vectors; v++)
+      sum[i][v] = p->accumulate
+                      ? v8_load_some(c + i * p->c_stride + v * LANES, columns - v * LANES)
+                      : v8_zero();
+  for (int s = 0; s < p->count; s++) {
+    const float *x = a + p->segments[s].a;
+    const float *b = p->panel + p->segments[s].b * GEMM_COLUMNS;
+    for (int64_t k = 0; k < p->segments[s].length; k++, b += GEMM_COLUMNS) {
+      v8 b0 = v8_load(b), b1 = vectors > 1 ? v8_load(b + LANES) : v8_zero();
+      UNROLL for (int i = 0; i < rows; i++) {
+        v8 value = v8_set(x[i * p->a_stride + k]);
+        sum[i][0] = v8_fma(value, b0, sum[i][0]);
+        if (vectors > 1) sum[i][1] = v8_fma(value, b1, sum[i][1]);
+      }
+    }
+  }
+  UNROLL for (int i = 0; i < rows; i++)
+    UNROLL for (int v = 0; v < vectors; v++)
+      v8_store_some(c + i * p->c_stride + v * LANES, sum[i][v], columns - v * LANES);
+}
+
+ALWAYS_INLINE void tile_of(int rows, const product *p, const float *a, float *c, int64_t columns) {
+  if (columns >= GEMM_COLUMNS) tile(rows, 2, p, a, c, GEMM_COLUMNS);
+  else if (columns > LANES) tile(rows, 2, p, a, c, columns);
+  else tile(rows, 1, p, a, c, columns);
+}
+
+void gemm_rows(int64_t rows, const float *a, int64_t a_stride, const asl_segment *segments,
+               int count, const float *packed, int64_t k, int64_t n, float *c, int64_t c_stride,
+               bool accumulate) {
+  product p = {.a_stride = a_stride, .c_stride = c_stride, .segments = segments, .count = count,
+               .accumulate = accumulate};
+  for (int64_t j = 0; j < n; j += GEMM_COLUMNS) {
+    p.panel = packed + j * k;
+    for (int64_t i = 0; i < rows; i += GEMM_ROWS) {
+      const float *ai = a + i * a_stride;
+      float *ci = c + i * c_stride + j;
+      switch (rows - i) {
+        case 1: tile_of(1, &p, ai, ci, n - j); break;
+        case 2: tile_of(2, &p, ai, ci, n - j); break;
+        case 3: tile_of(3, &p, ai, ci, n - j); break;
+        case 4: tile_of(4, &p, ai, ci, n - j); break;
+        case 5: tile_of(5, &p, ai, ci, n - j); break;
+        default: tile_of(6, &p, ai, ci, n - j); break;
+      }
+    }
+  }
+}
+
+/* ---- C += A^T B --------------------------------------------------------------------------------- */
+ALWAYS_INLINE void outer_tile(int m, int64_t rows, const float *a, int64_t a_stride,
+                              const float *b, int64_t b_stride, float *c, int64_t c_stride) {
+  v8 sum[GEMM_ROWS][2];
+  UNROLL for (int i = 0; i < m; i++) sum[i][0] = sum[i][1] = v8_zero();
+  for (int64_t r = 0; r < rows; r++, a += a_stride, b += b_stride) {
+    v8 b0 = v8_load(b), b1 = v8_load(b + LANES);
+    UNROLL for (int i = 0; i < m; i++) {
+      v8 value = v8_set(a[i]);
+      sum[i][0] = v8_fma(value, b0, sum[i][0]);
+      sum[i][1] = v8_fma(value, b1, sum[i][1]);
+    }
+  }
+  UNROLL for (int i = 0; i < m; i++) {
+    float *ci = c + i * c_stride;
+    v8_store(ci, v8_add(v8_load(ci), sum[i][0]));
+    v8_store(ci + LANES, v8_add(v8_load(ci + LANES), sum[i][1]));
+  }
+}
+
+void gemm_add_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const float *b,
+                    int64_t b_stride, int64_t n, float *c, int64_t c_stride) {
+  for (int64_t j = 0; j < n; j += GEMM_COLUMNS) {
+    for (int64_t i = 0; i < m; i += GEMM_ROWS) {
+      float *ci = c + i * c_stride + j;
+      switch (m - i) {
+        case 1: outer_tile(1, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
+        case 2: outer_tile(2, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
+        case 3: outer_tile(3, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
+        case 4: outer_tile(4, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
+        case 5: outer_tile(5, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
+        default: outer_tile(6, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
+      }
+    }
+  }
+}

@@ -1,0 +1,40 @@
+/* Matrix products from a 6 x 16 register tile.
+ *
+ * Lanes are columns and the inner index runs in order with one fma per step, so a result does not
+ * depend on how the product is cut into tiles, blocks or spans. */
+#ifndef ASL_CPU_GEMM_H
+#define ASL_CPU_GEMM_H
+
+#include "cpu/cpu.h"
+
+enum { GEMM_COLUMNS = 16, GEMM_ROWS = 6 };
+
+/* A run of the inner index: element k of the run is A[row][a + k] times B[b + k][column]. */
+typedef struct asl_segment {
+  int64_t a, b, length;
+} asl_segment;
+
+#define gemm_pack ASL_LOCAL(asl_gemm_pack)
+#define gemm_packed_count ASL_LOCAL(asl_gemm_packed_count)
+#define gemm_rows ASL_LOCAL(asl_gemm_rows)
+#define gemm_add_outer ASL_LOCAL(asl_gemm_add_outer)
+
+/* Floats of a packed B of k rows and n columns: panels of 16 columns, the last padded with 0. */
+int64_t gemm_packed_count(int64_t k, int64_t n);
+
+/* Packs rows [first, last) of a B of k rows and n columns: element (first + i, j) is
+ * b[i row_stride + j column_stride]. */
+void gemm_pack(const float *b, int64_t row_stride, int64_t column_stride, int64_t first,
+               int64_t last, int64_t k, int64_t n, float *packed);
+
+/* C (rows x n) = sum over segments of A B, or C + that; A and C have row strides. Without segments
+ * the sum is 0. */
+void gemm_rows(int64_t rows, const float *a, int64_t a_stride, const asl_segment *segments,
+               int count, const float *packed, int64_t k, int64_t n, float *c, int64_t c_stride,
+               bool accumulate);
+
+/* C (m x n) += A^T B for A (rows x m) and B (rows x n). n is a multiple of 16. */
+void gemm_add_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const float *b,
+                    int64_t b_stride, int64_t n, float *c, int64_t c_stride);
+
+#endif

@@ -1,0 +1,56 @@
+#include "cpu/labels.h"
+
+#include <stdio.h>
+
+#include "cpu/kernel.h"
+
+typedef struct job {
+  const uint8_t *labels;
+  int64_t count, classes;
+  int64_t *valid; /* per chunk */
+  first_fault fault;
+} job;
+
+static void check_chunk(void *context, int64_t chunk) {
+  job *j = context;
+  int64_t first = chunk * CHUNK, end = min_i64(first + CHUNK, j->count);
+  int32_t valid = 0, bad = 0;
+  for (int64_t i = first; i < end; i++) {
+    valid += j->labels[i] != IGNORE;
+    bad += j->labels[i] != IGNORE && j->labels[i] >= j->classes;
+  }
+  j->valid[chunk] = valid;
+  for (int64_t i = first; bad > 0 && i < end; i++) {
+    if (j->labels[i] == IGNORE || j->labels[i] < j->classes) continue;
+    note_fault(&j->fault, i);
+    return;
+  }
+}
+
+asl_status asl_labels_check(const asl_tensor *labels, int64_t classes, int64_t *valid) {
+  job j = {.labels = asl_u8(labels), .count = asl_tensor_count(labels), .classes = classes,
+           .fault = NO_FAULT};
+  int64_t chunks = ceil_div(j.count, CHUNK);
+  void *scratch;
+  ASL_TRY(take_scratch(chunks * (int64_t)sizeof *j.valid, &scratch));
+  j.valid = scratch;
+  asl_parallel(chunks, check_chunk, &j);
+  *valid = 0;
+  for (int64_t c = 0; c < chunks; c++) *valid += j.valid[c];
+  asl_pool_give(scratch);
+  return j.fault == NO_FAULT ? ASL_OK : asl_label_fail("label", labels, j.fault, classes);
+}
+
+asl_status asl_label_fail(const char *what, const asl_tensor *map, int64_t position,
+                          int64_t classes) {
+  char place[96];
+  snprintf(place, sizeof place, "element %lld", (long long)position + 1);
+  if (map->shape.rank == 3) {
+    int64_t height = map->shape.size[1], width = map->shape.size[2];
+    snprintf(place, sizeof place, "picture %lld, row %lld, column %lld",
+             (long long)(position / width / height + 1), (long long)(position / width % height + 1),
+             (long long)(position % width + 1));
+  }
+  return asl_fail(ASL_EDATA, "%s %d at %s: there are %lld classes (0 to %lld, 255 = ignore)", what,
+                  asl_u8(map)[position], place, (long long)classes, (long long)classes - 1);
+}

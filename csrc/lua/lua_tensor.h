@@ -1,0 +1,15 @@
+/* The userdata behind a Lua tensor; for lua_tensor.c and lua_ops.c. */
+#ifndef ASL_LUA_TENSOR_H
+#define ASL_LUA_TENSOR_H
+
+#include "lua/lua_util.h"
+
+#define ASL_TENSOR_TYPE "asl.tensor"
+
+/* Boxes made while a scope is open hang in its list, so that closing it releases them. */
+typedef struct asl_box {
+  asl_tensor *tensor; /* NULL: released */
+  struct asl_box *previous, *next;
+} asl_box;
+
+#endif

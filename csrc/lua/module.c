@@ -1,0 +1,21 @@
+/* asl.core: everything of the C core that Lua sees. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/backends.h"
+#include "lua/lua_util.h"
+#include "ops/ops.h"
+
+__attribute__((visibility("default"))) int luaopen_asl_core(lua_State *L);
+
+int luaopen_asl_core(lua_State *L) {
+  asl_backend_register(ASL_CPU, asl_cpu_best_backend());
+  lua_createtable(L, 0, 64);
+  asl_lua_open_tensor(L);
+  asl_lua_open_ops(L);
+  asl_lua_open_system(L);
+  asl_lua_open_io(L);
+  asl_lua_open_data(L);
+  asl_lua_open_rooms(L);
+  return 1;
+}

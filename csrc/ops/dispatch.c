@@ -1,0 +1,211 @@
+/* Every call of every op passes through asl_run(): check, allocate, kernel, record. */
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parallel.h"
+#include "ops/ops.h"
+
+/* ---- the table, parsed once -------------------------------------------------------------------- */
+static asl_op_info infos[ASL_OP_COUNT];
+
+static int parse_slots(const char *names, asl_slot slots[]) {
+  int n = 0;
+  while (*names) {
+    size_t length = strcspn(names, " ");
+    asl_slot *slot = &slots[n++];
+    for (size_t i = 0; i < length; i++) {
+      if (names[i] == '?') slot->optional = true;
+      else if (names[i] == '*') slot->saved = true;
+      else if (names[i] == '~') slot->shape_only = true;
+      else slot->name[strlen(slot->name)] = names[i];
+    }
+    names += length;
+    while (*names == ' ') names++;
+  }
+  return n;
+}
+
+static void parse_table(void) {
+  enum { GRAD = ASL_OP_GRAD, NONE = ASL_OP_NONE, INPLACE = ASL_OP_INPLACE,
+         STRIDED = ASL_OP_STRIDED };
+  asl_op_info *info;
+#define I(name_, value_) \
+  info->param[info->n_params++] = (asl_param_info){#name_, true, {.i = (int64_t)(value_)}};
+#define F(name_, value_) \
+  info->param[info->n_params++] = (asl_param_info){#name_, false, {.f = (double)(value_)}};
+#define NOTHING
+#define ASL_OP(name_, flags_, inputs, outputs, params) \
+  info = &infos[ASL_OP_##name_];                       \
+  info->name = #name_;                                 \
+  info->flags = flags_;                                \
+  info->n_in = parse_slots(inputs, info->in);          \
+  info->n_out = parse_slots(outputs, info->out);       \
+  params
+#include "ops/ops.def"
+#undef ASL_OP
+#undef I
+#undef F
+#undef NOTHING
+}
+
+const asl_op_info *asl_op_get(asl_op op) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, parse_table);
+  return &infos[op];
+}
+
+void asl_call_init(asl_call *call, asl_op op) {
+  const asl_op_info *info = asl_op_get(op);
+  memset(call, 0, sizeof *call);
+  call->op = op;
+  for (int i = 0; i < info->n_params; i++) call->param[i] = info->param[i].value;
+}
+
+/* ---- backends and hooks --------------------------------------------------------------------------- */
+static const asl_backend *backends[ASL_DEVICES];
+bool (*asl_grad_wanted)(const asl_call *call);
+asl_status (*asl_record)(asl_call *call);
+static int64_t macs_total;
+static bool finite_wanted;
+
+const asl_backend *asl_backend_of(asl_device device) { return backends[device]; }
+void asl_backend_register(asl_device device, const asl_backend *backend) {
+  backends[device] = backend;
+}
+int64_t asl_macs(void) { return macs_total; }
+void asl_check_finite(bool on) { finite_wanted = on; }
+
+/* ---- one call ----------------------------------------------------------------------------------------- */
+static asl_status check_inputs(const asl_call *call, const asl_op_info *info) {
+  const asl_tensor *first = call->in[0];
+  for (int i = 0; i < info->n_in; i++) {
+    const asl_tensor *t = call->in[i];
+    if (!t) {
+      if (info->in[i].optional) continue;
+      return asl_fail(ASL_EINVAL, "input %d (%s) is missing", i + 1, info->in[i].name);
+    }
+    if (first && t->storage->device != first->storage->device)
+      return asl_fail(ASL_EINVAL, "%s is on %s, %s on %s", info->in[0].name,
+                      asl_device_name(first->storage->device), info->in[i].name,
+                      asl_device_name(t->storage->device));
+  }
+  return ASL_OK;
+}
+
+/* Replaces inputs that are not contiguous by contiguous copies; `made` owns them. */
+static asl_status make_contiguous(asl_call *call, const asl_op_info *info, asl_tensor *made[]) {
+  if ((info->flags & ASL_OP_STRIDED) || asl_views[call->op]) return ASL_OK;
+  for (int i = 0; i < info->n_in; i++) {
+    asl_tensor *t = call->in[i];
+    if (!t || info->in[i].shape_only || asl_tensor_contiguous(t)) continue;
+    if ((info->flags & ASL_OP_INPLACE) && i == 0)
+      return asl_fail(ASL_EINVAL, "%s is written in place and must be contiguous", info->in[0].name);
+    ASL_TRY(asl_contiguous(t, &made[i]));
+    call->in[i] = made[i];
+  }
+  return ASL_OK;
+}
+
+static asl_status allocate(asl_call *call, const asl_op_info *info, const asl_spec spec[],
+                           bool wanted) {
+  asl_device device = call->in[0]->storage->device;
+  for (int i = 0; i < info->n_out; i++) {
+    bool only_for_gradient = info->out[i].saved && info->out[i].optional;
+    if (!spec[i].present || (only_for_gradient && !wanted)) continue;
+    ASL_TRY(asl_tensor_new(spec[i].dtype, spec[i].shape, device, &call->out[i]));
+  }
+  return ASL_OK;
+}
+
+static asl_status check_outputs_finite(const asl_call *call, const asl_op_info *info) {
+  for (int i = 0; i < info->n_out; i++) {
+    const asl_tensor *t = call->out[i];
+    if (!t || t->dtype != ASL_F32) continue;
+    const float *x = asl_f32(t);
+    for (int64_t k = 0, n = asl_tensor_count(t); k < n; k++)
+      if (!isfinite(x[k]))
+        return asl_fail(ASL_EINVAL, "%s is not finite (%g at element %lld of %lld)",
+                        info->out[i].name, (double)x[k], (long long)k + 1, (long long)n);
+  }
+  return ASL_OK;
+}
+
+static asl_status compute(asl_call *call, const asl_op_info *info, asl_tensor *made[]) {
+  asl_spec spec[ASL_MAX_OUT] = {0};
+  int64_t macs = 0;
+  ASL_TRY(check_inputs(call, info));
+  ASL_TRY(asl_checks[call->op](call, spec, &macs));
+  ASL_TRY(make_contiguous(call, info, made));
+  bool wanted = (info->flags & ASL_OP_GRAD) && asl_grad_wanted && asl_grad_wanted(call);
+  if (asl_views[call->op]) {
+    ASL_TRY(asl_views[call->op](call));
+    return wanted ? asl_record(call) : ASL_OK;
+  }
+  ASL_TRY(allocate(call, info, spec, wanted));
+  const asl_backend *backend = backends[call->in[0]->storage->device];
+  asl_kernel_fn kernel = backend ? backend->kernel[call->op] : NULL;
+  if (!kernel)
+    return asl_fail(ASL_ENOTSUP, "not supported on device \"%s\"",
+                    asl_device_name(call->in[0]->storage->device));
+  ASL_TRY(kernel(call));
+  macs_total += macs;
+  if (finite_wanted) ASL_TRY(check_outputs_finite(call, info));
+  return wanted ? asl_record(call) : ASL_OK;
+}
+
+asl_status asl_run(asl_call *call) {
+  const asl_op_info *info = asl_op_get(call->op);
+  asl_tensor *original[ASL_MAX_IN], *made[ASL_MAX_IN] = {0};
+  memcpy(original, call->in, sizeof original);
+  memset(call->out, 0, sizeof call->out);
+  asl_status status = compute(call, info, made);
+  for (int i = 0; i < ASL_MAX_IN; i++) asl_tensor_release(made[i]);
+  memcpy(call->in, original, sizeof original);
+  if (status == ASL_OK) return ASL_OK;
+  for (int i = 0; i < ASL_MAX_OUT; i++) {
+    asl_tensor_release(call->out[i]);
+    call->out[i] = NULL;
+  }
+  return call->at ? asl_wrap(status, "%s (%s)", info->name, call->at)
+                  : asl_wrap(status, "%s", info->name);
+}
+
+/* ---- short forms ------------------------------------------------------------------------------------------ */
+asl_status asl_contiguous(asl_tensor *x, asl_tensor **out) {
+  if (asl_tensor_contiguous(x)) {
+    *out = asl_tensor_retain(x);
+    return ASL_OK;
+  }
+  asl_call call;
+  asl_call_init(&call, ASL_OP_cast);
+  call.in[0] = x;
+  ASL_PARAMS(cast, &call)->dtype = x->dtype;
+  ASL_TRY(asl_run(&call));
+  *out = call.out[0];
+  return ASL_OK;
+}
+
+asl_status asl_fill(asl_tensor *x, double value) {
+  asl_call call;
+  asl_call_init(&call, ASL_OP_fill);
+  call.in[0] = x;
+  ASL_PARAMS(fill, &call)->value = value;
+  return asl_run(&call);
+}
+
+asl_status asl_add(asl_tensor *a, asl_tensor *b, asl_tensor **out) {
+  asl_call call;
+  asl_call_init(&call, ASL_OP_add);
+  call.in[0] = a;
+  call.in[1] = b;
+  ASL_TRY(asl_run(&call));
+  *out = call.out[0];
+  return ASL_OK;
+}
+
+asl_status asl_shape_like(asl_tensor *base, asl_shape shape, asl_tensor **out) {
+  static const int64_t zero[ASL_MAX_RANK];
+  return asl_tensor_view(base, shape, zero, base->offset, out);
+}

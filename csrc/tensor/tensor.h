@@ -1,0 +1,97 @@
+/* Tensors: a tensor is a view (shape, strides, offset) of a refcounted storage on a device.
+ *
+ * Pictures are channels-last, (N, H, W, C). Sizes and strides count elements; positions are
+ * 0-based in C and 1-based in Lua. A tensor's shape and storage never change after creation.
+ * Tensors are refcounted; the count is not atomic: tensors belong to the thread that runs the
+ * script, kernels and loader threads only see their memory. */
+#ifndef ASL_TENSOR_TENSOR_H
+#define ASL_TENSOR_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+enum { ASL_MAX_RANK = 6 };
+
+typedef enum asl_dtype { ASL_F32, ASL_F64, ASL_U8, ASL_I32, ASL_I64, ASL_DTYPES } asl_dtype;
+typedef enum asl_device { ASL_CPU, ASL_CUDA, ASL_DEVICES } asl_device;
+
+size_t asl_dtype_size(asl_dtype dtype);
+const char *asl_dtype_name(asl_dtype dtype);
+/* False when `name` is no dtype. */
+bool asl_dtype_from_name(const char *name, asl_dtype *dtype);
+const char *asl_device_name(asl_device device);
+
+typedef struct asl_shape {
+  int rank;                    /* 0 = a scalar */
+  int64_t size[ASL_MAX_RANK];
+} asl_shape;
+
+int64_t asl_shape_count(asl_shape shape);
+bool asl_shape_equal(asl_shape a, asl_shape b);
+/* "8x32x40x3", or "scalar"; returns `text`. */
+const char *asl_shape_text(asl_shape shape, char text[96]);
+
+typedef struct asl_storage {
+  int refs;
+  asl_device device;
+  size_t bytes;
+  void *data;
+} asl_storage;
+
+typedef struct asl_tensor asl_tensor;
+struct asl_tensor {
+  int refs;
+  asl_dtype dtype;
+  asl_shape shape;
+  int64_t stride[ASL_MAX_RANK];
+  int64_t offset; /* of the first element, in elements */
+  asl_storage *storage;
+  /* PRIVATE: autograd/ only */
+  bool requires_grad;       /* a leaf whose gradient is wanted, or the result of one */
+  struct asl_node *node;    /* what made it, NULL for a leaf */
+  int node_out;             /* ... as which output */
+  asl_tensor *grad;         /* accumulated gradient of a leaf, or NULL */
+};
+
+/* A contiguous, uninitialised tensor. ASL_ENOMEM, ASL_ENOTSUP (device). */
+asl_status asl_tensor_new(asl_dtype dtype, asl_shape shape, asl_device device, asl_tensor **out);
+
+/* A view of `base`'s storage; bounds are the caller's duty. ASL_ENOMEM. */
+asl_status asl_tensor_view(asl_tensor *base, asl_shape shape, const int64_t stride[], int64_t offset,
+                           asl_tensor **out);
+
+asl_tensor *asl_tensor_retain(asl_tensor *t); /* NULL allowed; returns t */
+void asl_tensor_release(asl_tensor *t);       /* NULL allowed; cannot fail */
+
+/* Called by release for a tensor with a node or a gradient; set once by autograd/. */
+extern void (*asl_tensor_drop_autograd)(asl_tensor *t);
+
+bool asl_tensor_contiguous(const asl_tensor *t);
+int64_t asl_tensor_count(const asl_tensor *t);
+static inline int64_t asl_tensor_bytes(const asl_tensor *t) {
+  return asl_tensor_count(t) * (int64_t)asl_dtype_size(t->dtype);
+}
+
+/* The first element. */
+static inline void *asl_tensor_data(const asl_tensor *t) {
+  return (char *)t->storage->data + (size_t)t->offset * asl_dtype_size(t->dtype);
+}
+static inline float *asl_f32(const asl_tensor *t) { return asl_tensor_data(t); }
+static inline uint8_t *asl_u8(const asl_tensor *t) { return asl_tensor_data(t); }
+static inline int64_t *asl_i64(const asl_tensor *t) { return asl_tensor_data(t); }
+
+/* "f32 8x32x40x3"; returns `text`. */
+const char *asl_tensor_text(const asl_tensor *t, char text[128]);
+
+/* Element at a flat row-major position, as a double / written from a double. For reading results
+ * and tests, not for loops. CPU only. */
+double asl_tensor_get(const asl_tensor *t, int64_t position);
+void asl_tensor_set(asl_tensor *t, int64_t position, double value);
+
+/* Offset of a flat row-major position from the first element, in elements. */
+int64_t asl_tensor_at(const asl_tensor *t, int64_t position);
+
+#endif

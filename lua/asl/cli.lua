@@ -1,0 +1,285 @@
+--- The command line of `asl`.
+
+local fault = require "asl.fault"
+local nearest = require "asl.nearest"
+
+local cli = {}
+
+local usage = [[
+usage: asl FILE.lua [key=value ...]   run an experiment or a script
+       asl resume RUN                 go on with a run that was stopped
+       asl runs [DIR]                 list runs
+       asl -e CODE [ARGUMENT ...]     run CODE; asl is there as a global
+       asl                            a prompt (or the lines of standard input)
+       asl help [WORD]                what a word of asl means
+
+options:
+  --runs DIR     where runs go (else the env's `runs`, else ./runs)
+  --env FILE     where data lies and runs go, instead of $ASL_ENV
+  --trace        show the whole stack with an error
+  --version      build, libraries, devices
+  --help         this text
+  --             what follows goes to the script unread
+
+key=value replaces a value of the experiment's config: updates=30 lr=1e-3 flag=true size=96,128 name="a,b"
+exit codes: 0 done, 64 usage, 65 bad data, 70 error, 74 i/o, 75 stopped and saved, 76 not finite, 77 manifest mismatch]]
+
+local options = { "--runs", "--env", "--trace", "--version", "--help", "-e", "-h" }
+local with_value = { ["--runs"] = "runs", ["--env"] = "env" }
+local commands = {}
+
+local function bad_usage(message, hint)
+  fault.raise(message, { hint = hint, exit_code = fault.exit.usage, level = 0 })
+end
+
+-- ---- overrides --------------------------------------------------------------------------------------------------------
+
+local function parse_scalar(text)
+  local quoted = text:match('^"(.*)"$')
+  if quoted then return quoted end
+  if text == "true" then return true end
+  if text == "false" then return false end
+  -- Decimal notation only: a run named 0x10 keeps its name.
+  if text:find("^[+-]?%.?%d[%d.eE+-]*$") then return tonumber(text) or text end
+  return text
+end
+
+--- Splits at commas that are not within double quotes.
+local function split(text)
+  local parts, part, quoted = {}, "", false
+  for char in text:gmatch(".") do
+    if char == '"' then quoted = not quoted end
+    if char == "," and not quoted then
+      parts[#parts + 1] = part
+      part = ""
+    else
+      part = part .. char
+    end
+  end
+  parts[#parts + 1] = part
+  return parts
+end
+
+--- The value of key=value: a number, true or false, a list at commas (one comma at the end makes a list of one), else
+--- a string; double quotes make any of them a string.
+---@param text string
+---@return number|boolean|string|any[] value
+function cli.parse_value(text)
+  local parts = split(text)
+  if #parts == 1 then return parse_scalar(text) end
+  if parts[#parts] == "" then parts[#parts] = nil end
+  local list = {}
+  for i, part in ipairs(parts) do
+    list[i] = parse_scalar(part)
+  end
+  return list
+end
+
+--- The overrides among the arguments of a script.
+---@param arguments string[]
+---@return table<string, any> overrides
+---@return string[] rest  arguments that are not key=value
+function cli.parse_overrides(arguments)
+  local overrides, rest = {}, {}
+  for _, argument in ipairs(arguments) do
+    local key, value = argument:match("^([%a_][%w_.]*)=(.*)$")
+    if not key then
+      rest[#rest + 1] = argument
+    elseif overrides[key] ~= nil then
+      bad_usage(string.format("%s is given twice", key), "leave one of them out")
+    else
+      overrides[key] = cli.parse_value(value)
+    end
+  end
+  return overrides, rest
+end
+
+-- ---- arguments ----------------------------------------------------------------------------------------------------------
+
+--- Reads the command line.
+---@param arguments string[]
+---@return table parsed  { command, positional = {...}, passed = after "--", code, runs, env, trace, version, help }
+function cli.parse(arguments)
+  local parsed, i = { positional = {}, passed = {} }, 1
+  while i <= #arguments do
+    local argument = arguments[i]
+    local name, value = argument:match("^(%-%-[%w-]+)=(.*)$")
+    name = name or argument
+    if argument == "--" or parsed.code then
+      table.move(arguments, argument == "--" and i + 1 or i, #arguments, 1, parsed.passed)
+      break
+    elseif argument == "-e" then
+      parsed.code = arguments[i + 1] or bad_usage("-e needs code", "asl -e 'print(asl.memory())'")
+      i = i + 1
+    elseif with_value[name] then
+      if not value then
+        i = i + 1
+        value = arguments[i]
+      end
+      if not value or value == "" then bad_usage(name .. " needs a value", "asl FILE.lua " .. name .. " PLACE") end
+      parsed[with_value[name]] = value
+    elseif name == "--trace" or name == "--version" or name == "--help" then
+      parsed[name:sub(3)] = true
+    elseif argument == "-h" then
+      parsed.help = true
+    elseif argument:find("^%-.") then
+      local guess = nearest.one(name, options)
+      bad_usage("unknown option " .. name, guess and "did you mean " .. guess .. "?" or "asl --help lists them")
+    else
+      parsed.positional[#parsed.positional + 1] = argument
+    end
+    i = i + 1
+  end
+  if commands[parsed.positional[1]] then parsed.command = table.remove(parsed.positional, 1) end
+  return parsed
+end
+
+-- ---- scripts --------------------------------------------------------------------------------------------------------------
+
+local function use_env(parsed)
+  if parsed.env then require("asl.env").use(parsed.env) end
+end
+
+local function is_experiment(value)
+  return type(value) == "table" and type(rawget(value, "main")) == "function"
+end
+
+local function load_script(path)
+  local file, problem = io.open(path, "r")
+  if not file then
+    local guess = nearest.one(path, { "help", "resume", "runs" })
+    bad_usage("cannot open " .. problem, guess and "did you mean asl " .. guess .. "?" or nil)
+  end
+  local ok, text = pcall(file.read, file, "a")
+  file:close()
+  if not ok or not text then bad_usage("cannot read " .. path .. ": is it a file?") end
+  local chunk, message = load(text:gsub("^#[^\n]*", "", 1), "@" .. path, "t")
+  if not chunk then fault.raise(message, { level = 0 }) end
+  return chunk
+end
+
+--- Runs a script; where it gives an experiment, executes that.
+local function run_file(parsed)
+  local path = table.remove(parsed.positional, 1)
+  local arguments = table.move(parsed.passed, 1, #parsed.passed, #parsed.positional + 1, parsed.positional)
+  local overrides, rest = cli.parse_overrides(parsed.positional)
+  local script_arg = table.move(arguments, 1, #arguments, 1, { [0] = path })
+  local chunk = load_script(path)
+  use_env(parsed)
+  local core = require "asl.core"
+  core.catch_interrupts("raise")
+  _G.arg = script_arg
+  local result = chunk(table.unpack(arguments))
+  if not is_experiment(result) then return 0 end
+  if #rest > 0 then
+    bad_usage(string.format("%s: unexpected argument %q", path, rest[1]), "overrides are written key=value")
+  end
+  return require("asl.experiment").execute(result, {
+    overrides = overrides, runs = parsed.runs, env = parsed.env, script = path, argv = arguments, trace = parsed.trace,
+  })
+end
+
+local function run_code(parsed)
+  local chunk, message = load(parsed.code, "=(command line)", "t")
+  if not chunk then fault.raise(message, { level = 0, exit_code = fault.exit.usage }) end
+  use_env(parsed)
+  _G.asl = require "asl"
+  _G.arg = table.move(parsed.passed, 1, #parsed.passed, 1, { [0] = "-e" })
+  require("asl.core").catch_interrupts("raise")
+  chunk(table.unpack(parsed.passed))
+  return 0
+end
+
+local function run_prompt(parsed)
+  use_env(parsed)
+  local core, repl = require "asl.core", require "asl.repl"
+  local session = repl.session { asl = require "asl" }
+  if not (core.isatty("stdin") and core.isatty("stdout")) then
+    core.catch_interrupts("raise")
+    return repl.run_piped(session, io.stdin)
+  end
+  local version = core.version()
+  print(string.format("asl %s on %s (%s). ?word explains a word, Tab completes, Ctrl-D leaves.",
+    version.version, version.devices[1].device, version.devices[1].backend))
+  return repl.run_terminal(session, core)
+end
+
+-- ---- commands -------------------------------------------------------------------------------------------------------------
+
+function commands.help(parsed)
+  if #parsed.positional > 1 then bad_usage("help takes one word, not " .. #parsed.positional) end
+  local found, text = require("asl.help").text(parsed.positional[1] or "")
+  local out = found and io.stdout or io.stderr
+  out:write(text, "\n")
+  return found and 0 or fault.exit.usage
+end
+
+function commands.resume(parsed)
+  if #parsed.positional ~= 1 then
+    bad_usage("resume takes the folder of one run", "asl resume runs/NAME/ID; asl runs lists them")
+  end
+  return require("asl.experiment").resume(parsed.positional[1], { env = parsed.env, trace = parsed.trace })
+end
+
+function commands.runs(parsed)
+  if #parsed.positional > 1 then bad_usage("runs takes one folder, not " .. #parsed.positional) end
+  local folder = parsed.positional[1] or parsed.runs or "runs"
+  print(require("asl.run").list_text(folder))
+  return 0
+end
+
+--- What `asl --version` prints.
+---@return string text
+function cli.version_text()
+  local version = require("asl.core").version()
+  local lines = {
+    string.format("asl %s (%s, %s, %s)", version.version, version.commit, version.build, version.compiler),
+  }
+  local names = {}
+  for name, number in pairs(version.libraries) do
+    names[#names + 1] = name .. " " .. number
+  end
+  table.sort(names)
+  lines[#lines + 1] = "libraries: " .. table.concat(names, ", ")
+  for _, device in ipairs(version.devices) do
+    lines[#lines + 1] = string.format("device %s: %s, %d thread%s, %s kernels", device.device, device.name, device.threads,
+      device.threads == 1 and "" or "s", device.backend)
+  end
+  lines[#lines + 1] = "device cuda: " .. version.cuda
+  return table.concat(lines, "\n")
+end
+
+local function dispatch(parsed)
+  if parsed.help then
+    print(usage)
+    return 0
+  elseif parsed.version then
+    print(cli.version_text())
+    return 0
+  elseif parsed.command then
+    return commands[parsed.command](parsed)
+  elseif parsed.code then
+    return run_code(parsed)
+  elseif parsed.positional[1] then
+    return run_file(parsed)
+  end
+  return run_prompt(parsed)
+end
+
+--- Runs the program.
+---@param arguments string[]  the command line without the program
+---@return integer code  exit code
+function cli.main(arguments)
+  local trace
+  local ok, result = fault.catch(function()
+    local parsed = cli.parse(arguments)
+    trace = parsed.trace
+    return dispatch(parsed)
+  end)
+  if ok then return result end
+  io.stdout:flush()
+  io.stderr:write(fault.text(result, trace), "\n")
+  return result.exit_code or fault.exit.internal
+end
+
+return cli

@@ -1,0 +1,47 @@
+--- CamVid with the 11 classes of the SegNet tutorial (Brostow, Fauqueur, Cipolla, "Semantic object classes in video", 2009;
+--- Badrinarayanan et al., "SegNet", 2017).
+
+local core = require "asl.core"
+local folder = require "asl.data.folder"
+local options = require "asl.options"
+
+local UNLABELLED = 11 -- in the files
+
+local function label_map()
+  local map = { [UNLABELLED] = 255 }
+  for id = 0, UNLABELLED - 1 do
+    map[id] = id
+  end
+  return map
+end
+
+local camvid = {}
+
+--- CamVid in the SegNet layout: train.txt, val.txt, test.txt beside train, trainannot, val, ...; pictures 480x360.
+--- A list's lines may be relative ("train/X.png<TAB>trainannot/X.png") or those of the tutorial ("/SegNet/CamVid/train/X.png
+--- /SegNet/CamVid/trainannot/X.png"). Sequences are known by name (0001TP is dusk; 0006R0, 0016E5, Seq05VD are day), frames
+--- are those of the 30 Hz video.
+---@param given table  named arguments:
+---   root (string); split ("train", "val", "test"); sequences (string[]): only these; size (integer[2]): height and width
+---   every sample is resized to when loaded
+---@return asl.Dataset
+--- Errors: what asl.data.folder raises; a sequence the split does not have, with those it has.
+function camvid.new(given)
+  local where = "asl.data.camvid"
+  local o = options.check(where, given, {
+    root = options.require "string", split = options.one_of { "train", "val", "test" },
+    sequences = options.optional "table", size = options.optional "table",
+  })
+  local list = o.root:gsub("/+$", "") .. "/" .. o.split .. ".txt"
+  if core.fs.stat(o.root) and not core.fs.stat(list) then
+    error(("%s: the split list %s is not there; a CamVid root holds train.txt, val.txt, test.txt and the folders they name")
+      :format(where, list), 2)
+  end
+  local all = folder.build(where, {
+    root = o.root, list = list, classes = "camvid11", label_map = label_map(), name = "camvid", title = "camvid/" .. o.split,
+    pattern = "([^/_]+)_f?(%d+)%.%w+$", size = o.size,
+  })
+  return o.sequences and all:sequence(o.sequences) or all
+end
+
+return camvid

@@ -1,0 +1,178 @@
+--- Data sets of files: pictures (PNG, JPEG) and label maps (PNG), listed in a text file.
+
+local core = require "asl.core"
+local dataset = require "asl.data.dataset"
+local labels = require "asl.labels"
+local options = require "asl.options"
+
+local MAX_LIST_BYTES = 1 << 26
+
+local function join_path(root, path)
+  return (root:gsub("/+$", "")) .. "/" .. path
+end
+
+--- The fields of a list's line: two paths apart by a tab, or by spaces when there is no tab.
+local function split_line(line)
+  local fields = {}
+  for field in line:gmatch(line:find("\t", 1, true) and "[^\t]+" or "%S+") do
+    fields[#fields + 1] = field
+  end
+  return fields
+end
+
+--- How many leading names to drop from an absolute path of a list ("/SegNet/CamVid/val/X.png") to find it below root.
+local function leading_names(root, path)
+  local dropped, rest = 0, path:gsub("^/+", "")
+  while rest do
+    if core.fs.stat(join_path(root, rest)) then return dropped end
+    dropped, rest = dropped + 1, rest:match("^[^/]+/+(.*)$")
+  end
+  return nil
+end
+
+local function drop_names(path, n)
+  path = path:gsub("^/+", "")
+  for _ = 1, n do
+    path = path:match("^[^/]+/+(.*)$") or path
+  end
+  return path
+end
+
+--- Paths relative to root of the pictures and label maps of a list.
+local function read_list(root, list)
+  local images, label_maps, dropped, number = {}, {}, 0, 0
+  for line in (core.fs.read(list, MAX_LIST_BYTES) .. "\n"):gmatch("(.-)\r?\n") do
+    number = number + 1
+    local fields = split_line(line)
+    if #fields > 2 then
+      error(("%s:%d: %d fields; a line is IMAGE, a tab or space, LABEL: %q"):format(list, number, #fields, line), 0)
+    end
+    if #fields > 0 then
+      if #images == 0 and fields[1]:sub(1, 1) == "/" then
+        dropped = leading_names(root, fields[1])
+        if not dropped then
+          error(("%s:%d: neither %s nor a part of it is below %s"):format(list, number, fields[1], root), 0)
+        end
+      end
+      images[#images + 1] = drop_names(fields[1], dropped)
+      label_maps[#label_maps + 1] = fields[2] and drop_names(fields[2], dropped)
+      if #label_maps ~= 0 and #label_maps ~= #images then
+        error(("%s:%d: some lines have a label map and some have none"):format(list, number), 0)
+      end
+    end
+  end
+  if #images == 0 then error(("%s: the list is empty"):format(list), 0) end
+  return images, #label_maps > 0 and label_maps or nil
+end
+
+--- Sizes in bytes of the files below root; each must be there.
+local function file_sizes(root, paths, list)
+  local sizes = {}
+  for i, path in ipairs(paths) do
+    local info = core.fs.stat(join_path(root, path))
+    if not info then error(("%s: %s, which the list %s names, is not there"):format(root, path, list), 0) end
+    sizes[i] = info.size
+  end
+  return sizes
+end
+
+local function absolute(root, paths)
+  local list = {}
+  for i, path in ipairs(paths) do
+    list[i] = join_path(root, path)
+  end
+  return list
+end
+
+--- What a label file's values mean: each class itself and 255 = ignore, unless `given` says otherwise.
+local function full_label_map(given, classes)
+  local map = {}
+  if not given then
+    for id = 0, classes - 1 do
+      map[id] = id
+    end
+    map[labels.IGNORE] = labels.IGNORE
+    return map
+  end
+  for value, id in pairs(given) do
+    local known = math.type(id) == "integer" and (id >= 0 and id < classes or id == labels.IGNORE)
+    if math.type(value) ~= "integer" or value < 0 or value > 255 or not known then
+      error(("label_map: [%s] = %s; it takes file values 0 to 255 to class ids 0 to %d, or 255 = ignore"):format(
+        tostring(value), tostring(id), classes - 1), 0)
+    end
+    map[value] = id
+  end
+  return map
+end
+
+local function sequence_and_frame(path, pattern, counts)
+  local sequence, frame = path:match(pattern or "^(.*)/[^/]*$")
+  sequence = sequence or (pattern and error(("the pattern %q does not match %q"):format(pattern, path), 0)) or "."
+  counts[sequence] = (counts[sequence] or 0) + 1
+  return sequence, math.tointeger(tonumber(frame)) or counts[sequence]
+end
+
+local function check_place(where, what, path, expected)
+  local info = core.fs.stat(path)
+  if info and info.is_dir == (what == "root") then return end
+  error(("%s: %s = %q: %s; expected %s"):format(where, what, path, info and "the wrong kind of file" or "not there",
+    expected), 0)
+end
+
+local folder = {}
+
+--- The options of asl.data.folder and what builds on it.
+folder.options = {
+  root = options.require "string", list = options.require "string", classes = options.required,
+  label_map = options.optional "table", name = options.optional "string", pattern = options.optional "string",
+  size = options.optional "table",
+}
+
+--- Makes the data set of checked options; `where` names the constructor in messages.
+---@param where string
+---@param o table  see folder.options; o.title (string, default o.name) is the data set's name, o.name leads the ids
+---@return asl.Dataset
+function folder.build(where, o)
+  check_place(where, "root", o.root, "a folder of pictures")
+  check_place(where, "list", o.list, "a text file with lines IMAGE, a tab or space, LABEL")
+  local name = o.name or o.root:gsub("/+$", ""):match("[^/]+$") or "folder"
+  local classes = labels.from(o.classes, name)
+  local images, label_maps = read_list(o.root, o.list)
+  local image_bytes = file_sizes(o.root, images, o.list)
+  local label_bytes = label_maps and file_sizes(o.root, label_maps, o.list)
+
+  local ids, sequences, frames, fingerprint, counts = {}, {}, {}, {}, {}
+  for i, path in ipairs(images) do
+    ids[i] = name .. "/" .. path:gsub("%.%w+$", "")
+    sequences[i], frames[i] = sequence_and_frame(path, o.pattern, counts)
+    fingerprint[i] = ("%d %d"):format(image_bytes[i], label_bytes and label_bytes[i] or 0)
+  end
+  return dataset.new {
+    name = o.title or name, class_names = classes.names, colours = classes.colours, ids = ids, sequences = sequences,
+    frames = frames, fingerprint = fingerprint,
+    source = core.source_files {
+      images = absolute(o.root, images), labels = label_maps and absolute(o.root, label_maps),
+      label_map = full_label_map(o.label_map, classes.classes), table = classes.name, size = o.size,
+    },
+  }
+end
+
+--- Pictures with label maps, from a list file.
+---@param given table  named arguments:
+---   root (string): the folder the list's paths are in;
+---   list (string): a text file, a line per sample: IMAGE, a tab or space, LABEL; absolute paths of another machine
+---     ("/SegNet/CamVid/val/X.png") are found by the part that exists below root; lines without LABEL give a data set
+---     without labels;
+---   classes: "camvid11", "nyu40", the path of a TSV file (asl.labels), or a list of names;
+---   label_map (table<integer, integer>): value in the file to class id, 255 = ignore; a value that is not in it is an error
+---     when met (default: each class id itself, and 255);
+---   name (string, default: the folder's name): leads the ids;
+---   pattern (string): Lua pattern on the picture's path with captures SEQUENCE and FRAME (default: its folder, its place);
+---   size (integer[2]): height and width every sample is resized to when loaded (default: as they are)
+---@return asl.Dataset
+--- Errors, naming the path and what was expected: no root, list or listed file, a line that cannot be read.
+function folder.new(given)
+  return folder.build("asl.data.folder", options.check("asl.data.folder", given, folder.options))
+end
+
+return folder

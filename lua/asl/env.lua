@@ -1,0 +1,53 @@
+--- The environment: where data lies and where runs go on this machine, one Lua file per machine:
+---
+---     return { runs = "/scratch/runs", camvid = "/data/camvid", nyuv2 = "/data/nyuv2" }
+---
+--- Found by --env FILE, else $ASL_ENV; without either it is empty.
+
+local fault = require "asl.fault"
+
+local env = {}
+local file, entries
+
+--- Uses this file instead of $ASL_ENV.
+---@param path string
+function env.use(path)
+  file, entries = path, nil
+end
+
+local function load_entries()
+  file = file or os.getenv("ASL_ENV")
+  if not file then return {} end
+  local chunk, message = loadfile(file, "t", {})
+  if not chunk then
+    fault.raise("cannot read the environment: " .. message, { level = 0, exit_code = fault.exit.usage })
+  end
+  local values = chunk()
+  if type(values) ~= "table" then
+    fault.raise(("%s: an environment file returns a table, this one returns a %s"):format(file, type(values)),
+      { level = 0, exit_code = fault.exit.usage })
+  end
+  return values
+end
+
+--- What the environment says of a name, or nil.
+---@param name string
+---@return any
+function env.get(name)
+  entries = entries or load_entries()
+  return entries[name]
+end
+
+--- Where a data set lies: the given path if there is one, else the environment's entry.
+---@param name string   "camvid"
+---@param given string  from the configuration; "" = not given
+---@return string path
+---@error neither is there, saying what to write where
+function env.path(name, given)
+  if given ~= "" then return given end
+  return env.get(name) or fault.raise(("where is %s?"):format(name), { level = 0, exit_code = fault.exit.usage,
+    hint = ("write data=DIRECTORY on the command line, or %s = \"DIRECTORY\" into %s"):format(name,
+      file or "an environment file (--env FILE or $ASL_ENV)") })
+end
+
+return env

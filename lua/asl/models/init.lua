@@ -1,0 +1,5 @@
+--- Networks.
+
+return {
+  fast_scnn = require "asl.models.fast_scnn",
+}

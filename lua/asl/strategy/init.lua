@@ -1,0 +1,201 @@
+--- Strategies: how to learn a task given what came before.
+---
+--- A strategy is hooks, not a loop; the loop stands once, in asl/continual.lua. Defining one:
+---
+---     local mine = strategy.define("mine", { weight = 1.0 })       -- its own options and defaults
+---     function mine:loss(net, part) ... return loss end
+---
+--- Hooks, in the order they are called (all optional):
+---     tasks(scenario)          the tasks to train, default: the scenario's
+---     begin(context)           once: context = { size, seed, rows, tasks }
+---     before_task(i, task)     a task begins
+---     replayed_before(t)       rows of the batches before step t of this task that come from memory
+---     recall(n, step)          those n rows: image, label, tasks
+---     loss(net, part)          of a part of the batch { image, label, normaliser }
+---     after_step(batch)        the update is done
+---     after_task(i, task)      a task ends, before it is evaluated
+---     memory_state(), restore_memory(state)   what a checkpoint must hold beyond network and optimiser
+
+local core = require "asl.core"
+local loss = require "asl.loss"
+local options = require "asl.options"
+local schedule = require "asl.schedule"
+local shards = require "asl.shards"
+
+local ops = core.ops
+local strategy = {}
+
+local AUXILIARY_WEIGHT = 0.4 -- Fast-SCNN, section 4.1
+
+---@class asl.Strategy
+---@field net asl.Module
+---@field optim asl.Optimiser
+local Strategy = {}
+Strategy.__index = Strategy
+strategy.Base = Strategy -- for strategies that extend a hook: strategy.Base.before_task(self, i, task)
+
+local common = {
+  net = options.require "table", optim = options.require "table", schedule = options.any,
+  forward = options.one_of { "joint", "split" }, shards = 1,
+  carry = { "weights", "optimiser", "batch_norm", "schedule" },
+}
+
+local carriable = { weights = true, optimiser = true, batch_norm = true, schedule = true }
+
+local function carry_set(where, list)
+  local set = {}
+  for _, word in ipairs(list) do
+    if not carriable[word] then
+      error(("%s: carry knows weights, optimiser, batch_norm and schedule, not %q"):format(where, tostring(word)), 3)
+    end
+    set[word] = true
+  end
+  return set
+end
+
+--- Defines a strategy. Options every strategy has: `net`, `optim`; `schedule` (constant); `forward`:
+--- "joint": new and replayed rows go through the network together and share batch statistics, "split":
+--- separately; `shards`: parts a batch is computed in (1); `carry`: what passes from task to task, a list
+--- out of "weights", "optimiser", "batch_norm", "schedule" (all).
+---@param name string
+---@param defaults table<string, any>|nil  its own options
+---@return table class  callable: class { net = ..., optim = ..., ... } -> asl.Strategy
+function strategy.define(name, defaults)
+  local known = {}
+  for key, value in pairs(common) do known[key] = value end
+  for key, value in pairs(defaults or {}) do known[key] = value end
+  local class = { name = name }
+  class.__index = class
+  return setmetatable(class, {
+    __index = Strategy,
+    __call = function(_, given)
+      local self = options.check("asl.strategy." .. name, given, known)
+      self.carry = carry_set("asl.strategy." .. name, self.carry)
+      self.schedule = self.schedule or schedule.constant()
+      self.optim:bind(self.net)
+      return setmetatable(self, class)
+    end,
+  })
+end
+
+-- ---- hooks' defaults --------------------------------------------------------------------------
+
+function Strategy:tasks(scenario) return scenario.tasks end
+function Strategy:begin(context) self.context = context end
+function Strategy:after_step() end
+function Strategy:after_task() end
+function Strategy:replayed_before() return 0 end
+function Strategy:recall() error("this strategy has no memory", 2) end
+function Strategy:memory_state() return nil end
+function Strategy:restore_memory() end
+
+--- What is not carried over starts anew.
+function Strategy:before_task(i)
+  if i == 1 then return end
+  local net = self.net
+  local fresh = not (self.carry.weights and self.carry.batch_norm) and net:clone():materialise(self.context.seed) or nil
+  if not self.carry.weights then net.flat:copy_(fresh.flat) end
+  if not self.carry.batch_norm then net.flat_buffer:copy_(fresh.flat_buffer) end
+  if not self.carry.optimiser then self.optim:bind(net) end
+end
+
+--- Cross entropy, plus 0.4 of the auxiliary head's where there is one.
+---@param net asl.Module
+---@param part { image: asl.Tensor, label: asl.Tensor, normaliser: integer }
+---@return asl.Tensor loss
+function Strategy:loss(net, part)
+  local logits, auxiliary = net(part.image)
+  local total = loss.cross_entropy(logits, part.label, { normaliser = part.normaliser })
+  if auxiliary then
+    total = total + loss.cross_entropy(auxiliary, part.label, { normaliser = part.normaliser }) * AUXILIARY_WEIGHT
+  end
+  return total
+end
+
+-- ---- one update -------------------------------------------------------------------------------
+
+local function rows_of(t, list)
+  local tensor = require "asl.tensor"
+  local index = {}
+  for i, row in ipairs(list) do index[i] = row - 1 end
+  return ops.gather_rows(t, tensor.tensor(index, { dtype = "i64" }))
+end
+
+--- The parts of a shard that go through the network separately.
+local function parts_of(self, batch, range)
+  local fresh, replayed = {}, {}
+  for row = range[1], range[2] do
+    table.insert(self.forward == "split" and batch.replayed[row] and replayed or fresh, row)
+  end
+  local parts = {}
+  for _, list in ipairs { fresh, replayed } do
+    if #list > 0 then parts[#parts + 1] = { image = rows_of(batch.image, list), label = rows_of(batch.label, list) } end
+  end
+  return parts
+end
+
+--- Learning-rate factor of update `t` of `total` in a task, of `before` updates in earlier tasks.
+local function schedule_factor(self, at)
+  if self.carry.schedule then return self.schedule.factor(at.before + at.step, at.all) end
+  return self.schedule.factor(at.step, at.updates)
+end
+
+--- One update. Every part's loss is divided by the valid pixels of the whole batch, so that shards and
+--- split forward passes change the statistics of batch norm and nothing else.
+---@param batch table  { image u8 (N,H,W,3), label u8 (N,H,W), replayed = boolean[] }
+---@param at { step: integer, updates: integer, before: integer, all: integer }
+---@return { loss: number, valid: integer, lr: number }
+function Strategy:step(batch, at)
+  local scope <close> = core.scope()
+  local net, total = self.net:train(), 0
+  local valid = ops.count_valid(batch.label):item()
+  local ranges = shards.ranges(#batch.replayed, self.shards)
+  shards.gradients(net, self.shards, function(s)
+    for _, part in ipairs(parts_of(self, batch, ranges[s])) do
+      part.normaliser = math.max(valid, 1)
+      local value = self:loss(net, part)
+      part.image, part.label = nil, nil
+      value:backward()
+      total = total + value:item()
+    end
+  end)
+  local gradient_sum = net.flat_gradient:sum():item()
+  if total ~= total or math.abs(total) == math.huge or gradient_sum ~= gradient_sum
+    or math.abs(gradient_sum) == math.huge then
+    return { loss = total, valid = valid, lr = 0, not_finite = true }
+  end
+  local factor = schedule_factor(self, at)
+  self.optim:step(factor)
+  return { loss = total, valid = valid, lr = self.optim.lr * factor }
+end
+
+-- ---- checkpoints ------------------------------------------------------------------------------
+
+function Strategy:state()
+  return { name = self.name, net = self.net:state(), optim = self.optim:state(), memory = self:memory_state() }
+end
+
+function Strategy:restore(state)
+  if state.name ~= self.name then
+    error(("the checkpoint is of strategy %q, this run's is %q"):format(state.name, self.name), 2)
+  end
+  self.net:restore(state.net)
+  self.optim:restore(state.optim)
+  self:restore_memory(state.memory)
+end
+
+-- ---- the strategies there are -----------------------------------------------------------------
+
+--- Names of the built-in strategies.
+strategy.names = { "naive", "joint", "freeze", "replay" }
+
+return setmetatable(strategy, {
+  __index = function(_, name)
+    for _, known in ipairs(strategy.names) do
+      if known == name then return require("asl.strategy." .. name) end
+    end
+    local guess = require("asl.nearest").one(tostring(name), strategy.names)
+    error(("there is no strategy %q (known: %s)%s"):format(tostring(name), table.concat(strategy.names, ", "),
+      guess and ("; did you mean %q?"):format(guess) or ""), 2)
+  end,
+})
