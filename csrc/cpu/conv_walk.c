@@ -33,17 +33,33 @@ static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a +
 static int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* Without taps; a compound literal would clear the whole array. */
+static void set_line(line *l, int64_t count, int64_t target, int64_t target_step,
+                     int64_t source_step) {
+  l->count = count;
+  l->target = target;
+  l->target_step = target_step;
+  l->source_step = source_step;
+  l->taps = 0;
+}
+
+static void add_tap(line *l, int64_t index, int64_t source, int64_t first, int64_t last) {
+  l->tap[l->taps++] = (line_tap){{index, source}, first, last};
+}
+
 /* Row `row` of y: pixel t reads x at column t stride - padding + kx dilation. */
 static void line_of_y(const asl_conv *g, int64_t row, int64_t first_tap, line *out) {
   int64_t picture = row / g->ho, top = row % g->ho * g->stride - g->padding;
-  *out = (line){.count = g->wo, .target = row * g->wo, .target_step = 1, .source_step = g->stride};
   int64_t end = least(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
-  for (int64_t i = first_tap; i < end; i++) {
-    int64_t y = top + i / g->kw * g->dilation, left = i % g->kw * g->dilation - g->padding;
+  set_line(out, g->wo, row * g->wo, 1, g->stride);
+  for (int64_t i = first_tap, ky = i / g->kw; i < end; i = ++ky * g->kw) {
+    int64_t y = top + ky * g->dilation, row_end = least((ky + 1) * g->kw, end);
     if (y < 0 || y >= g->h) continue;
-    out->tap[out->taps++] = (line_tap){{i, (picture * g->h + y) * g->w + left},
-                                       ceil_div(-left, g->stride),
-                                       floor_div(g->w - 1 - left, g->stride) + 1};
+    for (; i < row_end; i++) {
+      int64_t left = (i - ky * g->kw) * g->dilation - g->padding;
+      add_tap(out, i, (picture * g->h + y) * g->w + left, ceil_div(-left, g->stride),
+              floor_div(g->w - 1 - left, g->stride) + 1);
+    }
   }
 }
 
@@ -51,16 +67,16 @@ static void line_of_y(const asl_conv *g, int64_t row, int64_t first_tap, line *o
  * column (phase + t stride + padding - kx dilation) / stride for the taps that divide evenly. */
 static void line_of_dx(const asl_conv *g, int64_t index, int64_t first_tap, line *out) {
   int64_t row = index / g->stride, phase = index % g->stride, picture = row / g->h;
-  *out = (line){.count = ceil_div(g->w - phase, g->stride), .target = row * g->w + phase,
-                .target_step = g->stride, .source_step = 1};
   int64_t end = least(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
-  for (int64_t i = first_tap; i < end; i++) {
-    int64_t y = row % g->h + g->padding - i / g->kw * g->dilation;
-    int64_t x = phase + g->padding - i % g->kw * g->dilation;
-    if (y < 0 || y % g->stride != 0 || y / g->stride >= g->ho || x % g->stride != 0) continue;
-    int64_t left = x / g->stride;
-    out->tap[out->taps++] = (line_tap){{i, (picture * g->ho + y / g->stride) * g->wo + left},
-                                       -left, g->wo - left};
+  set_line(out, ceil_div(g->w - phase, g->stride), row * g->w + phase, g->stride, 1);
+  for (int64_t i = first_tap, ky = i / g->kw; i < end; i = ++ky * g->kw) {
+    int64_t y = row % g->h + g->padding - ky * g->dilation, row_end = least((ky + 1) * g->kw, end);
+    if (y < 0 || y % g->stride != 0 || y / g->stride >= g->ho) continue;
+    for (; i < row_end; i++) {
+      int64_t x = phase + g->padding - (i - ky * g->kw) * g->dilation, left = x / g->stride;
+      if (left * g->stride != x) continue;
+      add_tap(out, i, (picture * g->ho + y / g->stride) * g->wo + left, -left, g->wo - left);
+    }
   }
 }
 

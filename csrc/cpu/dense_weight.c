@@ -11,20 +11,24 @@
 #include "cpu/simd.h"
 
 enum {
-  ROWS = 96,          /* pixels copied at a time */
+  ROWS = 128,          /* pixels copied at a time */
   INNER = 256,        /* columns (tap, c) of a chunk; a multiple of 16 */
   PATCH = INNER + 16, /* row length of the copy: no power of two */
   SIDE = 48,          /* output channels copied at a time */
   SHARDS = 64,
-  SHARD_PIXELS = 256, /* fewer are not worth a partial sum */
+  SHARD_PIXELS = 1024, /* fewer are not worth a partial sum */
   PARTIAL_FLOATS = 1 << 21,
 };
 
 typedef struct job {
   const asl_conv *g;
   const float *x, *dy;
-  float *partial, *dweight; /* partial: (shard, group, o, inner_padded) */
-  int64_t shards, pixels, inner, inner_padded, inner_blocks, c, o; /* c, o: per group */
+  float *partial, *dweight;
+  int64_t shards, pixels, inner, blocks, c, o; /* blocks: of inner; c, o: per group */
+  /* partial is (shard, group, rows, stride); its columns, the lanes of the product, are inner or,
+   * where that wastes fewer lanes, o. */
+  bool lanes_are_o;
+  int64_t rows, columns, stride;
 } job;
 
 static int64_t padded(int64_t columns) {
@@ -33,8 +37,12 @@ static int64_t padded(int64_t columns) {
 
 /* ---- copies ------------------------------------------------------------------------------------- */
 static inline void copy_floats(float *to, const float *from, int64_t n) {
-  for (; n >= LANES; n -= LANES, to += LANES, from += LANES) v8_store(to, v8_load(from));
-  for (int64_t i = 0; i < n; i++) to[i] = from[i];
+  if (n < LANES) {
+    for (int64_t i = 0; i < n; i++) to[i] = from[i];
+    return;
+  }
+  for (int64_t i = 0; i < n - LANES; i += LANES) v8_store(to + i, v8_load(from + i));
+  v8_store(to + n - LANES, v8_load(from + n - LANES)); /* overlaps the one before */
 }
 
 typedef struct patches {
@@ -81,49 +89,80 @@ static void copy_patches(patches *p, int64_t count) {
   }
 }
 
-/* ---- partial sums ------------------------------------------------------------------------------- */
-static void add_rows(const job *k, const patches *p, int64_t count, float *sum) {
-  float side[ROWS * SIDE];
-  int64_t columns = padded(p->last - p->first);
-  for (int64_t o = 0; o < k->o; o += SIDE) {
-    int64_t width = k->o - o < SIDE ? k->o - o : SIDE;
-    const float *dy = k->dy + p->pixel * k->g->o + p->group * k->o + o;
-    for (int64_t t = 0; t < count; t++) copy_floats(side + t * SIDE, dy + t * k->g->o, width);
-    gemm_add_outer(count, side, SIDE, width, p->rows, PATCH, columns,
-                   sum + o * k->inner_padded + p->first, k->inner_padded);
+/* Channels [first, first + n) of dy's pixels, padded to whole panels if they are the lanes: in
+ * place where the rows are short and whole, else copied to `copy`. */
+static const float *side_of(const patches *p, int64_t count, int64_t first, int64_t n, float *copy,
+                            int64_t *stride) {
+  const job *k = p->job;
+  const float *dy = k->dy + p->pixel * k->g->o + p->group * k->o + first;
+  *stride = k->g->o;
+  if (k->g->o <= SIDE && (n == padded(n) || !k->lanes_are_o)) return dy;
+  *stride = SIDE;
+  for (int64_t t = 0; t < count; t++, dy += k->g->o) {
+    copy_floats(copy + t * SIDE, dy, n);
+    for (int64_t o = n; o < padded(n); o++) copy[t * SIDE + o] = 0;
   }
+  return copy;
+}
+
+/* ---- partial sums ------------------------------------------------------------------------------- */
+static void add_pixels(const patches *p, int64_t count, float *sum) {
+  const job *k = p->job;
+  float copy[ROWS * SIDE];
+  int64_t inner = p->last - p->first, stride;
+  for (int64_t o = 0; o < k->o; o += SIDE) {
+    int64_t n = k->o - o < SIDE ? k->o - o : SIDE;
+    const float *side = side_of(p, count, o, n, copy, &stride);
+    if (k->lanes_are_o)
+      gemm_add_outer(count, p->rows, PATCH, inner, side, stride, padded(n),
+                     sum + p->first * k->stride + o, k->stride);
+    else
+      gemm_add_outer(count, side, stride, n, p->rows, PATCH, padded(inner),
+                     sum + o * k->stride + p->first, k->stride);
+  }
+}
+
+static void clear(const patches *p, float *sum) {
+  const job *k = p->job;
+  int64_t first = k->lanes_are_o ? p->first : 0, last = k->lanes_are_o ? p->last : k->rows;
+  int64_t column = k->lanes_are_o ? 0 : p->first;
+  int64_t columns = k->lanes_are_o ? k->stride : padded(p->last - p->first);
+  for (int64_t row = first; row < last; row++)
+    memset(sum + row * k->stride + column, 0, (size_t)columns * sizeof *sum);
 }
 
 static void sum_shard(void *context, int64_t chunk) {
   const job *k = context;
-  int64_t block = chunk % k->inner_blocks, group = chunk / k->inner_blocks % k->g->groups;
-  int64_t shard = chunk / k->inner_blocks / k->g->groups;
-  int64_t end = k->pixels * (shard + 1) / k->shards;
+  int64_t block = chunk % k->blocks, group = chunk / k->blocks % k->g->groups;
+  int64_t shard = chunk / k->blocks / k->g->groups, end = k->pixels * (shard + 1) / k->shards;
   float rows[ROWS * PATCH];
   patches p = {.job = k, .group = group, .first = block * INNER, .rows = rows};
   p.last = k->inner < p.first + INNER ? k->inner : p.first + INNER;
-  float *sum = k->partial + (shard * k->g->groups + group) * k->o * k->inner_padded;
-  for (int64_t o = 0; o < k->o; o++)
-    memset(sum + o * k->inner_padded + p.first, 0, (size_t)padded(p.last - p.first) * sizeof *sum);
+  float *sum = k->partial + (shard * k->g->groups + group) * k->rows * k->stride;
+  clear(&p, sum);
   zero_rows(&p);
   int64_t count;
   for (p.pixel = k->pixels * shard / k->shards; p.pixel < end; p.pixel += count) {
     count = end - p.pixel < ROWS ? end - p.pixel : ROWS;
     copy_patches(&p, count);
-    add_rows(k, &p, count, sum);
+    add_pixels(&p, count, sum);
   }
 }
 
-/* One output channel: the shards' partial sums added in order. */
-static void add_shards(void *context, int64_t channel) {
+/* One row of one group: the shards' partial sums added in order. */
+static void add_shards(void *context, int64_t chunk) {
   const job *k = context;
-  int64_t shard_floats = k->g->o * k->inner_padded;
-  const float *from = k->partial + channel * k->inner_padded;
-  float *to = k->dweight + channel * k->inner;
-  for (int64_t i = 0; i < k->inner; i += LANES) {
+  int64_t group = chunk / k->rows, row = chunk % k->rows;
+  int64_t shard_floats = k->g->groups * k->rows * k->stride;
+  const float *from = k->partial + chunk * k->stride;
+  float *to = k->dweight + group * k->o * k->inner + (k->lanes_are_o ? row : row * k->inner);
+  int64_t step = k->lanes_are_o ? k->inner : 1;
+  for (int64_t i = 0; i < k->columns; i += LANES) {
     v8 sum = v8_load(from + i);
     for (int64_t s = 1; s < k->shards; s++) sum = v8_add(sum, v8_load(from + s * shard_floats + i));
-    v8_store_some(to + i, sum, k->inner - i);
+    float lane[LANES];
+    v8_store(lane, sum);
+    for (int64_t j = 0; j < LANES && i + j < k->columns; j++) to[(i + j) * step] = lane[j];
   }
 }
 
@@ -134,17 +173,26 @@ static int64_t shards_of(int64_t pixels, int64_t floats) {
   return shards < 1 ? 1 : shards;
 }
 
+/* Tiles are 6 rows by 16 lanes: how many products are computed, with the padding. */
+static int64_t products(int64_t rows, int64_t columns) {
+  return (rows + GEMM_ROWS - 1) / GEMM_ROWS * GEMM_ROWS * padded(columns);
+}
+
 asl_status dense_dweight(const asl_conv *g, const float *x, const float *dy, float *dweight) {
   job k = {.g = g, .x = x, .dy = dy, .dweight = dweight, .pixels = g->n * g->ho * g->wo,
            .c = g->c / g->groups, .o = g->o / g->groups};
   k.inner = g->kh * g->kw * k.c;
-  k.inner_padded = padded(k.inner);
-  k.inner_blocks = (k.inner + INNER - 1) / INNER;
-  k.shards = shards_of(k.pixels, g->o * k.inner_padded);
-  k.partial = asl_pool_take((size_t)(k.shards * g->o * k.inner_padded) * sizeof(float));
+  k.blocks = (k.inner + INNER - 1) / INNER;
+  k.lanes_are_o = products(k.inner, k.o) < products(k.o, k.inner);
+  k.rows = k.lanes_are_o ? k.inner : k.o;
+  k.columns = k.lanes_are_o ? k.o : k.inner;
+  k.stride = padded(k.columns);
+  int64_t floats = g->groups * k.rows * k.stride;
+  k.shards = shards_of(k.pixels, floats);
+  k.partial = asl_pool_take((size_t)(k.shards * floats) * sizeof(float));
   if (!k.partial) return asl_fail(ASL_ENOMEM, "no memory for the weight gradient's partial sums");
-  asl_parallel(k.shards * g->groups * k.inner_blocks, sum_shard, &k);
-  asl_parallel(g->o, add_shards, &k);
+  asl_parallel(k.shards * g->groups * k.blocks, sum_shard, &k);
+  asl_parallel(g->groups * k.rows, add_shards, &k);
   asl_pool_give(k.partial);
   return ASL_OK;
 }

@@ -1,5 +1,5 @@
-/* Depthwise convolutions (groups = C = O): lanes are channels; a vector of channels of a few pixels
- * of a span is computed at a time, tap by tap. */
+/* Depthwise convolutions (groups = C = O). Lanes are channels: for one vector of channels and a
+ * strip of a span's pixels, the weights of up to 9 taps (or their gradients) stay in registers. */
 #include "base/parallel.h"
 #include "base/pool.h"
 #include "cpu/conv.h"
@@ -9,93 +9,109 @@
 #define UNROLL _Pragma("GCC unroll 9")
 
 enum {
-  PIXELS = 4,  /* of a tile */
   SHARDS = 64, /* of the weight gradient */
 };
 
-/* ---- forward and data gradient ------------------------------------------------------------------ */
-typedef struct job {
-  const float *source;
-  const float *packed; /* weights (vector of channels, tap, lane); lanes without a channel are 0 */
-  float *target;
-  int64_t channels, taps; /* taps of the kernel */
-} job;
+/* Floats of a tap's row of weights: whole vectors. */
+static int64_t padded(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
-static int64_t vectors_of(int64_t channels) { return (channels + LANES - 1) / LANES; }
-
-/* What the tiles of a span share; steps are in floats. */
+/* ---- strips ------------------------------------------------------------------------------------- */
 typedef struct strip {
+  int64_t pixels, channels, x_step, y_step; /* steps in floats */
+  int64_t at;                               /* the strip's first pixel, from x's on */
   const float *x[ASL_MAX_TAPS];
-  int64_t w[ASL_MAX_TAPS]; /* offsets in a vector's weights */
-  int64_t x_step, y_step;
-  bool accumulate;
+  float *w[ASL_MAX_TAPS]; /* weights, or sums of their gradient */
+  float *y;
+  bool accumulate; /* add to y */
 } strip;
 
-/* One vector of channels of `pixels` pixels; `at` is the first one's offset from s->x. */
-ALWAYS_INLINE void tile(int pixels, int taps, int lanes, const strip *s, int64_t at,
-                        const float *w, float *y) {
-  v8 sum[PIXELS];
-  UNROLL for (int i = 0; i < pixels; i++)
-    sum[i] = s->accumulate ? v8_load_some(y + i * s->y_step, lanes) : v8_zero();
-  UNROLL for (int k = 0; k < taps; k++) {
-    const float *x = s->x[k] + at;
-    v8 weight = v8_load(w + s->w[k]);
-    UNROLL for (int i = 0; i < pixels; i++)
-      sum[i] = v8_fma(v8_load_some(x + i * s->x_step, lanes), weight, sum[i]);
-  }
-  UNROLL for (int i = 0; i < pixels; i++) v8_store_some(y + i * s->y_step, sum[i], lanes);
-}
+/* Works on one vector of channels, from c on, for taps first .. first + taps - 1. */
+typedef void (*strip_fn)(const strip *s, int taps, int first, int64_t c, int lanes);
 
-ALWAYS_INLINE void tiles(int pixels, int taps, const job *k, const strip *s, int64_t t, float *y) {
-  const int64_t channels = k->channels, at = t * s->x_step, row = k->taps * LANES;
-  const float *w = k->packed;
+ALWAYS_INLINE void for_vectors(strip *s, strip_fn fn, int taps, int first) {
   int64_t c = 0;
-  y += t * s->y_step;
-  for (; c + LANES <= channels; c += LANES, w += row)
-    tile(pixels, taps, LANES, s, at + c, w, y + c);
-  if (c < channels) tile(pixels, taps, (int)(channels - c), s, at + c, w, y + c);
+  for (; c + LANES <= s->channels; c += LANES) fn(s, taps, first, c, LANES);
+  if (c < s->channels) fn(s, taps, first, c, (int)(s->channels - c));
+  s->accumulate = true;
 }
 
-ALWAYS_INLINE void convolve_taps(int taps, const job *k, const asl_span *span) {
-  strip s = {.x_step = span->source_step * k->channels,
-             .y_step = span->target_step * k->channels,
-             .accumulate = span->accumulate};
-  for (int i = 0; i < taps; i++) {
-    s.x[i] = k->source + span->tap[i].source * k->channels;
-    s.w[i] = span->tap[i].index * LANES;
-  }
-  float *y = k->target + span->target * k->channels;
-  int64_t t = 0;
-  for (; t + PIXELS <= span->count; t += PIXELS) tiles(PIXELS, taps, k, &s, t, y);
-  for (; t < span->count; t++) tiles(1, taps, k, &s, t, y);
+/* Calls of fn are inlined with constant `taps`. A 3x3 kernel has 9; the phases of its data gradient
+ * at stride 2 have 4, 2, 2 and 1. */
+ALWAYS_INLINE void for_taps(strip *s, strip_fn fn, int taps) {
+  int first = 0;
+  if (taps == 0) for_vectors(s, fn, 0, 0);
+  for (; first + 9 <= taps; first += 9) for_vectors(s, fn, 9, first);
+  for (; first + 4 <= taps; first += 4) for_vectors(s, fn, 4, first);
+  for (; first + 2 <= taps; first += 2) for_vectors(s, fn, 2, first);
+  for (; first < taps; first++) for_vectors(s, fn, 1, first);
 }
+
+/* Pixels that are passed over once per vector of channels, so that they stay in the cache. */
+static int64_t strip_pixels(int64_t channels) {
+  int64_t pixels = 2048 / channels;
+  return pixels < 16 ? 16 : pixels > 64 ? 64 : pixels;
+}
+
+ALWAYS_INLINE void for_strips(const asl_span *span, const float *x, float *w, float *y,
+                              int64_t channels, strip_fn fn) {
+  const int64_t row = padded(channels), most = strip_pixels(channels);
+  strip s; /* an initialiser would clear the arrays */
+  s.channels = channels;
+  s.x_step = span->source_step * channels;
+  s.y_step = span->target_step * channels;
+  for (int i = 0; i < span->taps; i++) {
+    s.x[i] = x + span->tap[i].source * channels;
+    s.w[i] = w + span->tap[i].index * row;
+  }
+  for (int64_t t = 0; t < span->count; t += most) {
+    s.pixels = span->count - t < most ? span->count - t : most;
+    s.at = t * s.x_step;
+    s.y = y + (span->target + t * span->target_step) * channels;
+    s.accumulate = span->accumulate;
+    for_taps(&s, fn, span->taps);
+  }
+}
+
+/* ---- forward and data gradient ------------------------------------------------------------------ */
+/* y = x w, or y + x w. */
+ALWAYS_INLINE void convolve_strip(const strip *s, int taps, int first, int64_t c, int lanes) {
+  const bool accumulate = s->accumulate;
+  const float *x[9];
+  float *y = s->y + c;
+  v8 w[9];
+  UNROLL for (int k = 0; k < taps; k++) {
+    x[k] = s->x[first + k] + c;
+    w[k] = v8_load(s->w[first + k] + c);
+  }
+  for (int64_t i = 0, at = s->at; i < s->pixels; i++, at += s->x_step, y += s->y_step) {
+    v8 sum = accumulate ? v8_load_some(y, lanes) : v8_zero();
+    UNROLL for (int k = 0; k < taps; k++)
+      sum = v8_fma(v8_load_some(x[k] + at, lanes), w[k], sum);
+    v8_store_some(y, sum, lanes);
+  }
+}
+
+typedef struct job {
+  const float *source;
+  float *packed; /* weights (tap, padded channel) */
+  float *target;
+  int64_t channels;
+} job;
 
 static void convolve_span(void *context, const asl_span *span) {
-  const job k = *(const job *)context;
-  switch (span->taps) { /* a 3x3 kernel: inside; and the phases of its data gradient, stride 2 */
-    case 9: convolve_taps(9, &k, span); break;
-    case 4: convolve_taps(4, &k, span); break;
-    case 2: convolve_taps(2, &k, span); break;
-    case 1: convolve_taps(1, &k, span); break;
-    default: convolve_taps(span->taps, &k, span); break;
-  }
-}
-
-/* (channel, tap) to (vector of channels, tap, lane) */
-static void pack(const asl_conv *g, const float *weight, float *packed) {
-  int64_t taps = g->kh * g->kw;
-  for (int64_t c = 0; c < vectors_of(g->c) * LANES; c++)
-    for (int64_t k = 0; k < taps; k++)
-      packed[(c / LANES * taps + k) * LANES + c % LANES] = c < g->c ? weight[c * taps + k] : 0.0f;
+  const job *k = context;
+  for_strips(span, k->source, k->packed, k->target, k->channels, convolve_strip);
 }
 
 static asl_status convolve(const asl_conv *g, bool to_dx, const float *source, const float *weight,
                            float *target, const asl_finish *finish) {
-  int64_t taps = g->kh * g->kw;
-  float *packed = asl_pool_take((size_t)(vectors_of(g->c) * LANES * taps) * sizeof(float));
+  int64_t taps = g->kh * g->kw, row = padded(g->c);
+  float *packed = asl_pool_take((size_t)(taps * row) * sizeof(float));
   if (!packed) return asl_fail(ASL_ENOMEM, "no memory for the packed weights");
-  pack(g, weight, packed);
-  job k = {source, packed, target, g->c, taps};
+  for (int64_t c = 0; c < row; c++)
+    for (int64_t k = 0; k < taps; k++)
+      packed[k * row + c] = c < g->c ? weight[c * taps + k] : 0.0f;
+  job k = {source, packed, target, g->c};
   conv_walk(g, to_dx, convolve_span, &k, finish);
   asl_pool_give(packed);
   return ASL_OK;
@@ -111,73 +127,44 @@ asl_status depthwise_dx(const asl_conv *g, const float *weight, const float *dy,
 }
 
 /* ---- weight gradient ---------------------------------------------------------------------------- */
+/* w += sum over the strip's pixels of x dy */
+ALWAYS_INLINE void gradient_strip(const strip *s, int taps, int first, int64_t c, int lanes) {
+  const float *x[9], *dy = s->y + c;
+  v8 w[9];
+  UNROLL for (int k = 0; k < taps; k++) {
+    x[k] = s->x[first + k] + c;
+    w[k] = v8_load(s->w[first + k] + c);
+  }
+  for (int64_t i = 0, at = s->at; i < s->pixels; i++, at += s->x_step, dy += s->y_step) {
+    v8 d = v8_load_some(dy, lanes);
+    UNROLL for (int k = 0; k < taps; k++) w[k] = v8_fma(d, v8_load_some(x[k] + at, lanes), w[k]);
+  }
+  UNROLL for (int k = 0; k < taps; k++) v8_store(s->w[first + k] + c, w[k]);
+}
+
 /* Rows of y are cut into shards, by the problem's size only; a shard adds up its rows in order and
  * shards are added in order. */
-typedef struct weight_job {
+typedef struct gradient_job {
   const asl_conv *g;
-  const float *x, *dy;
+  const float *x;
+  float *dy;      /* read only */
   float *partial; /* (shard, tap, padded channel) */
   int64_t shards;
-} weight_job;
-
-typedef struct weight_strip {
-  const float *x[ASL_MAX_TAPS];
-  float *sum[ASL_MAX_TAPS];
-  const float *dy;
-  int64_t x_step, channels;
-} weight_strip;
-
-/* Adds pixels t .. t + pixels - 1 to the sums of up to 9 taps. */
-ALWAYS_INLINE void weight_tile(int64_t pixels, int first, int taps, int lanes,
-                               const weight_strip *s, int64_t t, int64_t c) {
-  const float *dy = s->dy + t * s->channels + c;
-  int64_t x = t * s->x_step + c;
-  v8 sum[9];
-  UNROLL for (int k = 0; k < taps; k++) sum[k] = v8_load(s->sum[first + k] + c);
-  for (int64_t i = 0; i < pixels; i++, dy += s->channels, x += s->x_step) {
-    v8 d = v8_load_some(dy, lanes);
-    UNROLL for (int k = 0; k < taps; k++)
-      sum[k] = v8_fma(d, v8_load_some(s->x[first + k] + x, lanes), sum[k]);
-  }
-  UNROLL for (int k = 0; k < taps; k++) v8_store(s->sum[first + k] + c, sum[k]);
-}
-
-ALWAYS_INLINE void weight_tiles(int64_t pixels, int first, int taps, const weight_strip *s,
-                                int64_t t) {
-  int64_t c = 0;
-  for (; c + LANES <= s->channels; c += LANES) weight_tile(pixels, first, taps, LANES, s, t, c);
-  if (c < s->channels)
-    weight_tile(pixels, first, taps, (int)(s->channels - c), s, t, c);
-}
+} gradient_job;
 
 typedef struct shard {
-  const weight_job *job;
+  const gradient_job *job;
   float *sum;
 } shard;
 
 static void add_span(void *context, const asl_span *span) {
-  enum { RUN = 16 }; /* pixels for which the sums stay in registers, and x in the cache */
   const shard *h = context;
-  const weight_job *k = h->job;
-  weight_strip s = {.dy = k->dy + span->target * k->g->c,
-                    .x_step = span->source_step * k->g->c,
-                    .channels = k->g->c};
-  for (int i = 0; i < span->taps; i++) {
-    s.x[i] = k->x + span->tap[i].source * k->g->c;
-    s.sum[i] = h->sum + span->tap[i].index * vectors_of(k->g->c) * LANES;
-  }
-  for (int64_t t = 0; t < span->count; t += RUN) {
-    int64_t pixels = span->count - t < RUN ? span->count - t : RUN;
-    int tap = 0;
-    for (; tap + 9 <= span->taps; tap += 9) weight_tiles(pixels, tap, 9, &s, t);
-    for (; tap + 3 <= span->taps; tap += 3) weight_tiles(pixels, tap, 3, &s, t);
-    for (; tap < span->taps; tap++) weight_tiles(pixels, tap, 1, &s, t);
-  }
+  for_strips(span, h->job->x, h->sum, h->job->dy, h->job->g->c, gradient_strip);
 }
 
 static void sum_shard(void *context, int64_t index) {
-  const weight_job *k = context;
-  int64_t rows = k->g->n * k->g->ho, floats = k->g->kh * k->g->kw * vectors_of(k->g->c) * LANES;
+  const gradient_job *k = context;
+  int64_t rows = k->g->n * k->g->ho, floats = k->g->kh * k->g->kw * padded(k->g->c);
   shard h = {k, k->partial + index * floats};
   memset(h.sum, 0, (size_t)floats * sizeof(float));
   for (int64_t r = rows * index / k->shards; r < rows * (index + 1) / k->shards; r++)
@@ -185,8 +172,9 @@ static void sum_shard(void *context, int64_t index) {
 }
 
 asl_status depthwise_dweight(const asl_conv *g, const float *x, const float *dy, float *dweight) {
-  int64_t taps = g->kh * g->kw, row = vectors_of(g->c) * LANES, rows = g->n * g->ho;
-  weight_job k = {.g = g, .x = x, .dy = dy, .shards = rows < SHARDS ? rows : SHARDS};
+  int64_t taps = g->kh * g->kw, row = padded(g->c), rows = g->n * g->ho;
+  gradient_job k = {.g = g, .x = x, .dy = (float *)(uintptr_t)dy,
+                    .shards = rows < SHARDS ? rows : SHARDS};
   k.partial = asl_pool_take((size_t)(k.shards * taps * row) * sizeof(float));
   if (!k.partial) return asl_fail(ASL_ENOMEM, "no memory for the weight gradient's partial sums");
   asl_parallel(k.shards, sum_shard, &k);

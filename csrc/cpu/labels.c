@@ -51,6 +51,6 @@ asl_status asl_label_fail(const char *what, const asl_tensor *map, int64_t posit
              (long long)(position / width / height + 1), (long long)(position / width % height + 1),
              (long long)(position % width + 1));
   }
-  return asl_fail(ASL_EDATA, "%s %d at %s: there are %lld classes (0 to %lld, 255 = ignore)", what,
-                  asl_u8(map)[position], place, (long long)classes, (long long)classes - 1);
+  return asl_fail(ASL_EDATA, "%s %d at %s: the classes are 0 to %lld, label %d is ignored", what,
+                  asl_u8(map)[position], place, (long long)classes - 1, IGNORE);
 }

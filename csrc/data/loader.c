@@ -1,6 +1,7 @@
 #include "data/loader.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,9 @@ static void advance(asl_loader *loader, batch *b) {
 
 static void *work(void *argument) {
   asl_loader *loader = argument;
+  sigset_t all; /* signals are for the thread that runs the script */
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, NULL);
   pthread_mutex_lock(&loader->lock);
   while (!loader->stopping) {
     batch *b = next_batch(loader);

@@ -2,6 +2,7 @@
 #include "data/rooms.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,11 +59,67 @@ asl_status asl_rooms_domain_set(asl_rooms_domain *domain, const char *group, con
   return asl_fail(ASL_EINVAL, "rooms: no parameter %s.%s; known: %s", group, name, known);
 }
 
+/* What no single parameter can tell. */
+static asl_status check_domain(const asl_rooms_domain *d) {
+  const struct {
+    const char *what;
+    float sum;
+  } mix[] = {
+    {"layout: bedroom, living, kitchen, office, workshop",
+     d->layout_bedroom + d->layout_living + d->layout_kitchen + d->layout_office + d->layout_workshop},
+    {"wall: plain, stripes, bricks, panels", d->wall_plain + d->wall_stripes + d->wall_bricks + d->wall_panels},
+    {"floor: plain, planks, tiles, carpet", d->floor_plain + d->floor_planks + d->floor_tiles + d->floor_carpet},
+  };
+  for (size_t i = 0; i < sizeof mix / sizeof *mix; i++)
+    if (mix[i].sum <= 0) return asl_fail(ASL_EINVAL, "rooms: %s are all 0, one must be more", mix[i].what);
+  if (d->layout_family != floorf(d->layout_family))
+    return asl_fail(ASL_EINVAL, "rooms: layout.family is %g, must be a whole number", (double)d->layout_family);
+  return ASL_OK;
+}
+
 /* ---- the source ------------------------------------------------------------------------------------ */
+/* Rendered pictures are kept for the next time, as far as memory is granted: a sample is the same
+ * whether it comes from here or is rendered again. */
 typedef struct rooms_source {
   asl_source base;
   asl_rooms_config config;
+  atomic_llong granted;       /* bytes that may still be taken */
+  _Atomic(uint8_t *) kept[];  /* per sample: image, then label; NULL = not kept */
 } rooms_source;
+
+enum { KEPT_PLANES = 1 << ASL_PLANE_IMAGE | 1 << ASL_PLANE_LABEL };
+
+static size_t picture_pixels(const rooms_source *self) {
+  return (size_t)self->config.height * (size_t)self->config.width;
+}
+
+static bool recall(const rooms_source *self, int64_t index, uint32_t planes, asl_sample *out) {
+  const uint8_t *kept = atomic_load_explicit(&self->kept[index], memory_order_acquire);
+  size_t pixels = picture_pixels(self);
+  if (!kept || planes & ~(uint32_t)KEPT_PLANES) return false;
+  if (out->image) memcpy(out->image, kept, 3 * pixels);
+  if (out->label) memcpy(out->label, kept + 3 * pixels, pixels);
+  return true;
+}
+
+static void keep(rooms_source *self, int64_t index, const asl_sample *sample) {
+  size_t pixels = picture_pixels(self), bytes = 4 * pixels;
+  if (!sample->image || !sample->label || atomic_load(&self->kept[index])) return;
+  if (atomic_fetch_sub(&self->granted, (long long)bytes) < (long long)bytes) {
+    atomic_fetch_add(&self->granted, (long long)bytes);
+    return;
+  }
+  uint8_t *copy = malloc(bytes), *none = NULL;
+  if (copy) {
+    memcpy(copy, sample->image, 3 * pixels);
+    memcpy(copy + 3 * pixels, sample->label, pixels);
+  }
+  /* without memory, or when another thread was faster */
+  if (!copy || !atomic_compare_exchange_strong(&self->kept[index], &none, copy)) {
+    free(copy);
+    atomic_fetch_add(&self->granted, (long long)bytes);
+  }
+}
 
 typedef struct shot { /* one frame and what it shows */
   const asl_scene *scene;
@@ -113,8 +170,10 @@ static void fill_occlusion(const shot *s, const asl_camera *next, uint8_t *occlu
       }
       /* the surface must also look at the other camera; then nothing may stand between */
       asl_vec n = asl_rooms_normal(s->scene, s->surface[y * s->width + x], p, &local);
-      asl_ray ray = {next->at, vec_sub(vec_add(p, vec_scale(n, 0.001f)), next->at)};
-      *occlusion = vec_dot(n, ray.along) >= 0 || asl_rooms_blocked(s->scene, &all, &ray);
+      asl_ray ray[4] = {{next->at, vec_sub(vec_add(p, vec_scale(n, 0.001f)), next->at)}};
+      float free[4];
+      asl_rooms_free(s->scene, &all, ray, false, free);
+      *occlusion = vec_dot(n, ray[0].along) >= 0 || free[0] < 0.999f;
     }
   }
 }
@@ -152,11 +211,9 @@ static asl_status fill(const rooms_source *self, int64_t index, uint32_t planes,
                            out->image);
 }
 
-static asl_status decode(const asl_source *source, int64_t index, uint32_t planes, asl_sample *out) {
-  const rooms_source *self = (const rooms_source *)source;
+static asl_status render(const rooms_source *self, int64_t index, uint32_t planes, asl_sample *out) {
   const asl_rooms_config *config = &self->config;
-  ASL_TRY(asl_sample_new(out, config->height, config->width, planes));
-  size_t pixels = (size_t)config->height * (size_t)config->width;
+  size_t pixels = picture_pixels(self);
   asl_scene *scene = malloc(sizeof *scene);
   shot s = {.scene = scene, .height = config->height, .width = config->width};
   s.surface = malloc(pixels * sizeof *s.surface);
@@ -171,24 +228,41 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
   free(scene);
   free(s.surface);
   free(s.depth);
-  if (status != ASL_OK) asl_sample_free(out);
   return status;
 }
 
-static void free_source(asl_source *source) { free(source); }
+static asl_status decode(const asl_source *source, int64_t index, uint32_t planes, asl_sample *out) {
+  rooms_source *self = (rooms_source *)(uintptr_t)source; /* `kept` may change, what is decoded not */
+  ASL_TRY(asl_sample_new(out, self->config.height, self->config.width, planes));
+  if (recall(self, index, planes, out)) return ASL_OK;
+  asl_status status = render(self, index, planes, out);
+  if (status == ASL_OK) keep(self, index, out);
+  else asl_sample_free(out);
+  return status;
+}
+
+static void free_source(asl_source *source) {
+  rooms_source *self = (rooms_source *)source;
+  for (int64_t i = 0; i < source->count; i++) free(self->kept[i]);
+  free(self);
+}
 
 asl_status asl_rooms_open(const asl_rooms_config *config, asl_source **out) {
   static const asl_source_type type = {"rooms", decode, free_source};
-  if (config->height < 1 || config->width < 1 || config->height > ASL_MAX_SIDE || config->width > ASL_MAX_SIDE)
-    return asl_fail(ASL_EINVAL, "rooms: size is %dx%d, must be between 1x1 and %dx%d", config->height, config->width,
-                    ASL_MAX_SIDE, ASL_MAX_SIDE);
+  if (config->height < 1 || config->width < 1 || config->height > ASL_MAX_SIDE || config->width > ASL_MAX_SIDE ||
+      (int64_t)config->height * config->width > ASL_MAX_PIXELS)
+    return asl_fail(ASL_EINVAL, "rooms: size is %dx%d, must be between 1x1 and %dx%d and at most %d pixels",
+                    config->height, config->width, ASL_MAX_SIDE, ASL_MAX_SIDE, ASL_MAX_PIXELS);
   if (config->sequences < 1 || config->frames < 1)
     return asl_fail(ASL_EINVAL, "rooms: %d sequences of %d frames, must be at least 1 of 1", config->sequences,
                     config->frames);
-  rooms_source *self = malloc(sizeof *self);
-  if (!self) return asl_fail(ASL_ENOMEM, "rooms: no memory for a source");
+  ASL_TRY(check_domain(&config->domain));
+  int64_t count = (int64_t)config->sequences * config->frames;
+  rooms_source *self = calloc(1, sizeof *self + (size_t)count * sizeof self->kept[0]);
+  if (!self) return asl_fail(ASL_ENOMEM, "rooms: no memory for a source of %lld samples", (long long)count);
   self->config = *config;
-  asl_source_init(&self->base, &type, (int64_t)config->sequences * config->frames, (1u << ASL_PLANES) - 1);
+  atomic_init(&self->granted, config->cache_bytes);
+  asl_source_init(&self->base, &type, count, (1u << ASL_PLANES) - 1);
   *out = &self->base;
   return ASL_OK;
 }

@@ -100,6 +100,7 @@ typedef struct asl_rooms_config {
   uint64_t seed;
   int64_t first_room; /* sequence s shows room first_room + s */
   int sequences, frames, height, width;
+  int64_t cache_bytes; /* memory for pictures that were rendered; 0 = none is kept */
   bool antialias;     /* of the image, at the edges of surfaces; the other planes never are */
 } asl_rooms_config;
 

@@ -16,14 +16,14 @@ void asl_rooms_turn(double x, double *cosine, double *sine) {
 /* How far a point is from everything at its height: objects and walls. */
 static float clearance(const asl_scene *scene, asl_vec p) {
   const float above = 0.15f;
-  float best = fminf(scene->half.x - fabsf(p.x), scene->half.y - fabsf(p.y));
+  float best = least(scene->half.x - fabsf(p.x), scene->half.y - fabsf(p.y));
   for (int i = 0; i < scene->objects; i++) {
     const asl_object *o = &scene->object[i];
     if (p.z > o->origin.z + o->hi.z + above || p.z < o->origin.z + o->lo.z - above) continue;
     float x = p.x - o->origin.x, y = p.y - o->origin.y;
     float u = o->cosine * x + o->sine * y, v = o->cosine * y - o->sine * x;
-    float dx = fmaxf(fmaxf(o->lo.x - u, u - o->hi.x), 0), dy = fmaxf(fmaxf(o->lo.y - v, v - o->hi.y), 0);
-    best = fminf(best, sqrtf(dx * dx + dy * dy));
+    float dx = most(most(o->lo.x - u, u - o->hi.x), 0), dy = most(most(o->lo.y - v, v - o->hi.y), 0);
+    best = least(best, sqrtf(dx * dx + dy * dy));
   }
   return best;
 }
@@ -56,11 +56,11 @@ void asl_rooms_path_find(const asl_scene *scene, const asl_rooms_domain *domain,
     p.height = domain->camera_height + random_range(&random, -0.12f, 0.12f);
     p.sway = random_range(&random, 0, 0.04f);
     p.gaze = random_range(&random, -0.06f, 0.06f);
-    p.gaze_height = random_range(&random, 0.55f, 0.95f);
+    p.gaze_height = random_range(&random, 0.7f, 1.1f);
     p.turn_per_frame = domain->camera_speed / (3.1415926535897932 * (p.radius[0] + p.radius[1]));
     float worst = enough;
     for (int k = 0; k < POINTS && worst > best; k++)
-      worst = fminf(worst, clearance(scene, path_point(&p, (double)k / (POINTS * fmax(p.turn_per_frame, 1e-9)))));
+      worst = least(worst, clearance(scene, path_point(&p, (double)k / (POINTS * fmax(p.turn_per_frame, 1e-9)))));
     if (worst > best) {
       best = worst;
       *path = p;

@@ -2,66 +2,6 @@
  * z in [0, h] of the current object with solids that do not interpenetrate visibly. */
 #include "data/rooms_scene.h"
 
-/* ---- solids ------------------------------------------------------------------------------------ */
-void asl_rooms_begin(asl_scene *scene, asl_vec origin, float cosine, float sine) {
-  scene->object[scene->objects] = (asl_object){
-    .origin = origin, .cosine = cosine, .sine = sine, .first = scene->parts};
-}
-
-static void add(asl_scene *scene, asl_part part) {
-  asl_object *object = &scene->object[scene->objects];
-  if (scene->parts == ROOMS_PARTS) return;
-  part.object = (uint8_t)scene->objects;
-  asl_vec lo = vec_sub(part.centre, part.half), hi = vec_add(part.centre, part.half);
-  if (object->count == 0) {
-    object->lo = lo;
-    object->hi = hi;
-  }
-  object->lo = vec(fminf(lo.x, object->lo.x), fminf(lo.y, object->lo.y), fminf(lo.z, object->lo.z));
-  object->hi = vec(fmaxf(hi.x, object->hi.x), fmaxf(hi.y, object->hi.y), fmaxf(hi.z, object->hi.z));
-  object->count++;
-  scene->part[scene->parts++] = part;
-}
-
-static asl_vec to_world(const asl_object *object, asl_vec p) {
-  return vec_add(object->origin, vec(object->cosine * p.x - object->sine * p.y,
-                                     object->sine * p.x + object->cosine * p.y, p.z));
-}
-
-void asl_rooms_end(asl_scene *scene) {
-  asl_object *object = &scene->object[scene->objects];
-  if (object->count == 0 || scene->objects == ROOMS_OBJECTS - 1) {
-    scene->parts = object->first;
-    return;
-  }
-  asl_vec half = vec_scale(vec_sub(object->hi, object->lo), 0.5f);
-  object->middle = to_world(object, vec_add(object->lo, half));
-  object->radius = sqrtf(vec_dot(half, half));
-  scene->objects++;
-}
-
-static void box(asl_scene *s, int label, int material, float x0, float x1, float y0, float y1,
-                float z0, float z1) {
-  add(s, (asl_part){.solid = SOLID_BOX, .label = (uint8_t)label, .material = (uint8_t)material,
-                    .centre = vec((x0 + x1) / 2, (y0 + y1) / 2, (z0 + z1) / 2),
-                    .half = vec((x1 - x0) / 2, (y1 - y0) / 2, (z1 - z0) / 2)});
-}
-
-/* A round post, cone or disc around a vertical axis. */
-static void post(asl_scene *s, int label, int material, float x, float y, float z0, float z1,
-                 float bottom, float top) {
-  float r = fmaxf(bottom, top);
-  add(s, (asl_part){.solid = SOLID_FRUSTUM, .label = (uint8_t)label, .material = (uint8_t)material,
-                    .centre = vec(x, y, (z0 + z1) / 2), .half = vec(r, r, (z1 - z0) / 2),
-                    .bottom = bottom, .top = top});
-}
-
-static void ball(asl_scene *s, int label, int material, float x, float y, float z, float rx,
-                 float ry, float rz) {
-  add(s, (asl_part){.solid = SOLID_ELLIPSOID, .label = (uint8_t)label, .material = (uint8_t)material,
-                    .centre = vec(x, y, z), .half = vec(rx, ry, rz)});
-}
-
 static int either(asl_rooms_random *random, int a, int b) {
   return random_below(random, 2) ? a : b;
 }
@@ -69,132 +9,29 @@ static int either(asl_rooms_random *random, int a, int b) {
 static void four_legs(asl_scene *s, int label, int material, float w, float d, float h, float t) {
   for (int i = 0; i < 4; i++) {
     float x = i & 1 ? w / 2 - t : -w / 2, y = i & 2 ? d - t : 0;
-    box(s, label, material, x, x + t, y, y + t, 0, h);
+    asl_box(s, label, material, x, x + t, y, y + t, 0, h);
   }
-}
-
-/* A lamp with its light; (x, y, z) is the middle of the shade. */
-static void shade(asl_scene *s, float x, float y, float z, float r, float h) {
-  post(s, L_LAMP, M_SHADE, x, y, z - h / 2, z + h / 2, r, r * 0.7f);
-  if (s->side_lights == ROOMS_SIDE_LIGHTS) return;
-  s->side_at[s->side_lights++] = to_world(&s->object[s->objects], vec(x, y, z));
 }
 
 /* A body with fronts: drawers or doors in columns and rows. */
 static void chest(asl_scene *s, int label, int body, int front, float w, float d, float h, float foot,
                   int columns, int rows) {
   const float gap = 0.012f, t = 0.018f;
-  if (foot > 0) box(s, label, M_DARK, -w / 2 + 0.04f, w / 2 - 0.04f, 0.02f, d - 0.06f, 0, foot);
-  box(s, label, body, -w / 2, w / 2, 0, d - t, foot, h);
+  if (foot > 0) asl_box(s, label, M_DARK, -w / 2 + 0.04f, w / 2 - 0.04f, 0.02f, d - 0.06f, 0, foot);
+  asl_box(s, label, body, -w / 2, w / 2, 0, d - t, foot, h);
   float cw = w / (float)columns, rh = (h - foot) / (float)rows;
   for (int c = 0; c < columns; c++) {
     for (int r = 0; r < rows; r++) {
       float x = -w / 2 + (float)c * cw, z = foot + (float)r * rh;
-      box(s, label, front, x + gap, x + cw - gap, d - t, d, z + gap, z + rh - gap);
+      asl_box(s, label, front, x + gap, x + cw - gap, d - t, d, z + gap, z + rh - gap);
       if (rh < 0.45f) {
-        box(s, label, M_METAL, x + cw / 2 - 0.06f, x + cw / 2 + 0.06f, d, d + 0.02f, z + rh * 0.6f,
+        asl_box(s, label, M_METAL, x + cw / 2 - 0.06f, x + cw / 2 + 0.06f, d, d + 0.02f, z + rh * 0.6f,
             z + rh * 0.6f + 0.015f);
       } else {
         float hx = c % 2 ? x + 0.05f : x + cw - 0.07f;
-        box(s, label, M_METAL, hx, hx + 0.02f, d, d + 0.025f, z + rh * 0.45f, z + rh * 0.45f + 0.15f);
+        asl_box(s, label, M_METAL, hx, hx + 0.02f, d, d + 0.025f, z + rh * 0.45f, z + rh * 0.45f + 0.15f);
       }
     }
-  }
-}
-
-/* Rows of books between x0 and x1, in blocks of different height and depth. */
-static void books(asl_scene *s, asl_rooms_random *random, float x0, float x1, float y1, float z,
-                  float room, float fill) {
-  float x = x0;
-  while (x < x1 - 0.06f) {
-    float w = fminf(random_range(random, 0.1f, 0.28f), x1 - x);
-    float h = random_range(random, 0.6f, 0.9f) * room, d = random_range(random, 0.13f, 0.2f);
-    if (random_uniform(random) < fill)
-      box(s, L_BOOKS, M_BOOKS, x, x + w, y1 - 0.03f - d, y1 - 0.03f, z, z + h);
-    x += w;
-  }
-}
-
-/* ---- things that stand on other things ----------------------------------------------------------- */
-static void table_lamp(asl_scene *s, float x, float y, float z) {
-  post(s, L_LAMP, M_METAL, x, y, z, z + 0.02f, 0.08f, 0.07f);
-  post(s, L_LAMP, M_METAL, x, y, z + 0.02f, z + 0.3f, 0.014f, 0.014f);
-  shade(s, x, y, z + 0.38f, 0.15f, 0.2f);
-}
-
-static void monitor(asl_scene *s, float x, float y, float z, float w) {
-  float h = w * 0.6f;
-  box(s, L_TELEVISION, M_DARK, x - 0.1f, x + 0.1f, y - 0.08f, y + 0.08f, z, z + 0.015f);
-  box(s, L_TELEVISION, M_DARK, x - 0.03f, x + 0.03f, y - 0.05f, y - 0.02f, z + 0.015f, z + 0.2f);
-  box(s, L_TELEVISION, M_DARK, x - w / 2, x + w / 2, y - 0.02f, y + 0.02f, z + 0.1f, z + 0.1f + h);
-  box(s, L_TELEVISION, M_SCREEN, x - w / 2 + 0.015f, x + w / 2 - 0.015f, y + 0.02f, y + 0.022f,
-      z + 0.115f, z + 0.085f + h);
-}
-
-static void plant(asl_scene *s, asl_rooms_random *random, float x, float y, float z, float r, float h) {
-  post(s, L_OTHERPROP, M_POT, x, y, z, z + 0.3f * h, 0.55f * r, 0.75f * r);
-  for (int i = 0; i < 5; i++) {
-    float a = random_range(random, -0.5f, 0.5f) * r, b = random_range(random, -0.5f, 0.5f) * r;
-    float c = random_range(random, 0.45f, 0.8f) * h, k = random_range(random, 0.3f, 0.5f);
-    ball(s, L_OTHERPROP, M_LEAVES, x + a, y + b, z + c, k * r, k * r, random_range(random, 0.15f, 0.2f) * h);
-  }
-}
-
-static void thing(asl_scene *s, asl_rooms_random *random, int kind, float x, float y, float z) {
-  float a = random_range(random, 0.8f, 1.2f);
-  switch (kind) {
-    case L_LAMP: table_lamp(s, x, y, z); break;
-    case L_BOOKS:
-      if (random_below(random, 2)) {
-        books(s, random, x - 0.14f, x + 0.14f, y + 0.1f, z, 0.28f * a, 1);
-      } else {
-        box(s, L_BOOKS, M_BOOKS, x - 0.12f, x + 0.12f, y - 0.08f, y + 0.08f, z, z + 0.04f * a);
-        box(s, L_BOOKS, M_BOOKS, x - 0.1f, x + 0.11f, y - 0.07f, y + 0.08f, z + 0.04f * a, z + 0.09f * a);
-      }
-      break;
-    case L_PAPER: box(s, L_PAPER, M_PAPER, x - 0.11f, x + 0.1f, y - 0.12f, y + 0.16f, z, z + 0.006f); break;
-    case L_BOX:
-      box(s, L_BOX, M_CARDBOARD, x - 0.13f * a, x + 0.12f * a, y - 0.1f, y + 0.1f, z, z + 0.17f * a);
-      break;
-    case L_TELEVISION: monitor(s, x, y - 0.05f, z, 0.52f * a); break;
-    case L_BAG:
-      ball(s, L_BAG, M_BAG, x, y, z + 0.13f, 0.15f, 0.08f, 0.13f);
-      break;
-    default:
-      if (random_below(random, 2)) {
-        plant(s, random, x, y, z, 0.12f, 0.34f * a);
-      } else {
-        post(s, L_OTHERPROP, M_POT, x - 0.04f, y, z, z + 0.1f * a, 0.035f, 0.045f);
-        post(s, L_OTHERPROP, M_WHITE, x + 0.07f, y, z, z + 0.2f * a, 0.05f, 0.03f);
-      }
-  }
-}
-
-static const int8_t tops[][6] = {
-  [TOP_LIVING] = {L_BOOKS, L_OTHERPROP, L_LAMP, L_OTHERPROP, L_BOOKS, L_BOX},
-  [TOP_DESK] = {L_TELEVISION, L_BOOKS, L_PAPER, L_LAMP, L_TELEVISION, L_PAPER},
-  [TOP_NIGHT] = {L_LAMP, L_LAMP, L_LAMP, L_LAMP, L_BOOKS, L_OTHERPROP},
-  [TOP_KITCHEN] = {L_OTHERPROP, L_OTHERPROP, L_BOX, L_OTHERPROP, L_BAG, L_PAPER},
-  [TOP_WORK] = {L_BOX, L_TELEVISION, L_BOX, L_OTHERPROP, L_PAPER, L_BOOKS},
-  [TOP_LAMP] = {L_LAMP, L_BOOKS, L_LAMP, L_OTHERPROP, L_LAMP, L_BOOKS},
-};
-
-void asl_rooms_top(asl_scene *s, asl_rooms_random *random, int top, float w, float d, float z,
-                   float clutter) {
-  if (top == TOP_NOTHING) return;
-  if (top == TOP_SCREEN) {
-    monitor(s, 0, d / 2, z, fminf(w * 0.8f, 1.1f));
-    return;
-  }
-  int slots = (int)(w / 0.36f) > 1 ? (int)(w / 0.36f) : 1, lamps = 0;
-  for (int i = 0; i < slots; i++) {
-    int kind = tops[top][random_below(random, 6)];
-    float x = -w / 2 + ((float)i + 0.5f) * w / (float)slots;
-    float y = d / 2 + random_range(random, -0.15f, 0.15f) * d;
-    bool wanted = random_uniform(random) < 0.35f + 0.6f * clutter;
-    if (kind == L_TELEVISION && (d < 0.5f || slots < 2)) kind = L_PAPER;
-    if (kind == L_LAMP && lamps++ > 0) kind = L_BOOKS;
-    if (wanted) thing(s, random, kind, x, y, z);
   }
 }
 
@@ -204,17 +41,17 @@ void asl_rooms_top(asl_scene *s, asl_rooms_random *random, int top, float w, flo
 BUILD(bed) {
   int wood = either(random, M_WOOD, M_WOOD2);
   float top = 0.52f, fold = random_range(random, 0.5f, 0.75f);
-  box(s, L_BED, wood, -w / 2, w / 2, 0, 0.06f, 0, h);
-  box(s, L_BED, wood, -w / 2, w / 2, 0.06f, d, 0.12f, 0.3f);
-  box(s, L_BED, wood, -w / 2, w / 2, d - 0.04f, d, 0.3f, 0.42f);
-  box(s, L_BED, M_LINEN, -w / 2 + 0.03f, w / 2 - 0.03f, 0.08f, d - 0.05f, 0.3f, top);
-  box(s, L_BED, M_FABRIC, -w / 2 - 0.01f, w / 2 + 0.01f, 0.35f * fold * d + 0.25f, d - 0.02f,
+  asl_box(s, L_BED, wood, -w / 2, w / 2, 0, 0.06f, 0, h);
+  asl_box(s, L_BED, wood, -w / 2, w / 2, 0.06f, d, 0.12f, 0.3f);
+  asl_box(s, L_BED, wood, -w / 2, w / 2, d - 0.04f, d, 0.3f, 0.42f);
+  asl_box(s, L_BED, M_LINEN, -w / 2 + 0.03f, w / 2 - 0.03f, 0.08f, d - 0.05f, 0.3f, top);
+  asl_box(s, L_BED, M_FABRIC, -w / 2 - 0.01f, w / 2 + 0.01f, 0.35f * fold * d + 0.25f, d - 0.02f,
       0.26f, top + 0.05f);
   four_legs(s, L_BED, wood, w, d, 0.12f, 0.07f);
   int pillows = w > 1.25f ? 2 : 1;
   float step = w / (float)pillows;
   for (int i = 0; i < pillows; i++)
-    ball(s, L_PILLOW, M_PILLOW, -w / 2 + step * ((float)i + 0.5f), 0.32f, top + 0.07f, step * 0.4f, 0.22f, 0.1f);
+    asl_ball(s, L_PILLOW, M_PILLOW, -w / 2 + step * ((float)i + 0.5f), 0.32f, top + 0.07f, step * 0.4f, 0.22f, 0.1f);
 }
 
 BUILD(night_stand) {
@@ -238,24 +75,25 @@ static void shelving(asl_scene *s, asl_rooms_random *random, int label, int m, f
   int boards = (int)(h / 0.36f);
   float step = (h - 0.08f) / (float)boards;
   if (label == L_BOOKSHELF) {
-    box(s, label, m, -w / 2, w / 2, 0, 0.015f, 0, h);
-    box(s, label, m, -w / 2, -w / 2 + t, 0.015f, d, 0, h);
-    box(s, label, m, w / 2 - t, w / 2, 0.015f, d, 0, h);
+    asl_box(s, label, m, -w / 2, w / 2, 0, 0.015f, 0, h);
+    asl_box(s, label, m, -w / 2, -w / 2 + t, 0.015f, d, 0, h);
+    asl_box(s, label, m, w / 2 - t, w / 2, 0.015f, d, 0, h);
   } else {
     four_legs(s, label, M_METAL, w, d, h, 0.03f);
   }
   for (int i = 0; i <= boards; i++) {
     float z = 0.06f + (float)i * step;
-    box(s, label, m, -w / 2 + t, w / 2 - t, 0.015f, d - 0.005f, z - t, z);
+    asl_box(s, label, m, -w / 2 + t, w / 2 - t, 0.015f, d - 0.005f, z - t, z);
     if (i == boards) break;
+    asl_rooms_split(s);
     if (with_books) {
-      books(s, random, -w / 2 + t, w / 2 - t, d, z, step - t, 0.85f);
+      asl_books(s, random, -w / 2 + t, w / 2 - t, d, z, step - t, 0.85f);
     } else {
       for (float x = -w / 2 + 0.05f; x < w / 2 - 0.3f; x += 0.34f) {
         float bw = random_range(random, 0.2f, 0.3f), bh = random_range(random, 0.4f, 0.85f) * (step - t);
         int what = random_below(random, 4);
-        if (what == 0) books(s, random, x, x + 0.28f, d, z, step - t, 1);
-        else if (what < 3) box(s, L_BOX, M_CARDBOARD, x, x + bw, 0.05f, d - 0.05f, z, z + bh);
+        if (what == 0) asl_books(s, random, x, x + 0.28f, d, z, step - t, 1);
+        else if (what < 3) asl_box(s, L_BOX, M_CARDBOARD, x, x + bw, 0.05f, d - 0.05f, z, z + bh);
       }
     }
   }
@@ -268,19 +106,19 @@ static void upholstered(asl_scene *s, asl_rooms_random *random, int label, float
   int cloth = either(random, M_FABRIC, M_FABRIC2);
   const float arm = 0.16f, seat = 0.42f;
   float cw = (w - 2 * arm) / (float)seats;
-  box(s, label, M_DARK, -w / 2 + 0.06f, w / 2 - 0.06f, 0.06f, d - 0.08f, 0, 0.08f);
-  box(s, label, cloth, -w / 2, w / 2, 0, d - 0.03f, 0.08f, 0.27f);
-  box(s, label, cloth, -w / 2, w / 2, 0, 0.2f, 0.27f, h);
-  box(s, label, cloth, -w / 2, -w / 2 + arm, 0.2f, d, 0.1f, 0.6f);
-  box(s, label, cloth, w / 2 - arm, w / 2, 0.2f, d, 0.1f, 0.6f);
+  asl_box(s, label, M_DARK, -w / 2 + 0.06f, w / 2 - 0.06f, 0.06f, d - 0.08f, 0, 0.08f);
+  asl_box(s, label, cloth, -w / 2, w / 2, 0, d - 0.03f, 0.08f, 0.27f);
+  asl_box(s, label, cloth, -w / 2, w / 2, 0, 0.2f, 0.27f, h);
+  asl_box(s, label, cloth, -w / 2, -w / 2 + arm, 0.2f, d, 0.1f, 0.6f);
+  asl_box(s, label, cloth, w / 2 - arm, w / 2, 0.2f, d, 0.1f, 0.6f);
   for (int i = 0; i < seats; i++) {
     float x = -w / 2 + arm + cw * (float)i + 0.005f;
-    box(s, label, cloth, x, x + cw - 0.01f, 0.2f, d, 0.275f, seat);
-    box(s, label, cloth, x + 0.01f, x + cw - 0.02f, 0.2f, 0.34f, seat, h - 0.06f);
+    asl_box(s, label, cloth, x, x + cw - 0.01f, 0.2f, d, 0.275f, seat);
+    asl_box(s, label, cloth, x + 0.01f, x + cw - 0.02f, 0.2f, 0.34f, seat, h - 0.06f);
   }
   for (int i = 0; i < seats; i += 2) {
     float side = i ? 1.0f : -1.0f;
-    ball(s, L_PILLOW, M_PILLOW, side * (w / 2 - arm - 0.22f), 0.42f, seat + 0.19f, 0.21f, 0.09f, 0.19f);
+    asl_ball(s, L_PILLOW, M_PILLOW, side * (w / 2 - arm - 0.22f), 0.42f, seat + 0.19f, 0.21f, 0.09f, 0.19f);
   }
 }
 BUILD(sofa) { upholstered(s, random, L_SOFA, w, d, h, w > 1.8f ? 3 : 2); }
@@ -290,27 +128,27 @@ BUILD(chair) {
   int wood = either(random, M_WOOD, M_WOOD2);
   const float t = 0.04f, seat = 0.46f;
   four_legs(s, L_CHAIR, wood, w, d, seat - 0.04f, t);
-  box(s, L_CHAIR, either(random, wood, M_FABRIC2), -w / 2, w / 2, 0, d, seat - 0.04f, seat);
-  box(s, L_CHAIR, wood, -w / 2, -w / 2 + t, 0, t, seat, h);
-  box(s, L_CHAIR, wood, w / 2 - t, w / 2, 0, t, seat, h);
-  box(s, L_CHAIR, wood, -w / 2 + t, w / 2 - t, 0.005f, 0.03f, h - 0.26f, h - 0.02f);
+  asl_box(s, L_CHAIR, either(random, wood, M_FABRIC2), -w / 2, w / 2, 0, d, seat - 0.04f, seat);
+  asl_box(s, L_CHAIR, wood, -w / 2, -w / 2 + t, 0, t, seat, h);
+  asl_box(s, L_CHAIR, wood, w / 2 - t, w / 2, 0, t, seat, h);
+  asl_box(s, L_CHAIR, wood, -w / 2 + t, w / 2 - t, 0.005f, 0.03f, h - 0.26f, h - 0.02f);
 }
 
 BUILD(office_chair) {
   int cloth = either(random, M_DARK, M_FABRIC2);
-  post(s, L_CHAIR, M_DARK, 0, d / 2, 0.02f, 0.09f, w * 0.5f, 0.06f);
-  post(s, L_CHAIR, M_METAL, 0, d / 2, 0.09f, 0.4f, 0.03f, 0.03f);
-  box(s, L_CHAIR, cloth, -w / 2 + 0.02f, w / 2 - 0.02f, 0.06f, d, 0.4f, 0.49f);
-  box(s, L_CHAIR, M_DARK, -0.03f, 0.03f, 0.02f, 0.05f, 0.42f, h - 0.2f);
-  box(s, L_CHAIR, cloth, -w / 2 + 0.04f, w / 2 - 0.04f, 0.05f, 0.11f, 0.58f, h);
+  asl_post(s, L_CHAIR, M_DARK, 0, d / 2, 0.02f, 0.09f, w * 0.5f, 0.06f);
+  asl_post(s, L_CHAIR, M_METAL, 0, d / 2, 0.09f, 0.4f, 0.03f, 0.03f);
+  asl_box(s, L_CHAIR, cloth, -w / 2 + 0.02f, w / 2 - 0.02f, 0.06f, d, 0.4f, 0.49f);
+  asl_box(s, L_CHAIR, M_DARK, -0.03f, 0.03f, 0.02f, 0.05f, 0.42f, h - 0.2f);
+  asl_box(s, L_CHAIR, cloth, -w / 2 + 0.04f, w / 2 - 0.04f, 0.05f, 0.11f, 0.58f, h);
 }
 
 BUILD(table) {
   int wood = either(random, M_WOOD, M_WOOD2);
-  box(s, L_TABLE, wood, -w / 2, w / 2, 0, d, h - 0.04f, h);
+  asl_box(s, L_TABLE, wood, -w / 2, w / 2, 0, d, h - 0.04f, h);
   if (w < 1.1f && random_below(random, 2)) {
-    post(s, L_TABLE, wood, 0, d / 2, 0.03f, h - 0.04f, 0.05f, 0.05f);
-    post(s, L_TABLE, wood, 0, d / 2, 0, 0.03f, 0.3f, 0.28f);
+    asl_post(s, L_TABLE, wood, 0, d / 2, 0.03f, h - 0.04f, 0.05f, 0.05f);
+    asl_post(s, L_TABLE, wood, 0, d / 2, 0, 0.03f, 0.3f, 0.28f);
   } else {
     four_legs(s, L_TABLE, wood, w, d, h - 0.04f, 0.06f);
   }
@@ -318,33 +156,33 @@ BUILD(table) {
 
 BUILD(desk) {
   int wood = either(random, M_WOOD, M_WHITE);
-  box(s, L_DESK, wood, -w / 2, w / 2, 0, d, h - 0.035f, h);
+  asl_box(s, L_DESK, wood, -w / 2, w / 2, 0, d, h - 0.035f, h);
   four_legs(s, L_DESK, either(random, M_METAL, wood), w, d, h - 0.035f, 0.045f);
   float x = random_below(random, 2) ? w / 2 - 0.45f : -w / 2 + 0.05f;
-  box(s, L_DESK, M_WHITE, x, x + 0.4f, 0.05f, d - 0.07f, 0.08f, h - 0.035f);
+  asl_box(s, L_DESK, M_WHITE, x, x + 0.4f, 0.05f, d - 0.07f, 0.08f, h - 0.035f);
   for (int i = 0; i < 3; i++)
-    box(s, L_DESK, wood, x + 0.01f, x + 0.39f, d - 0.07f, d - 0.05f, 0.1f + 0.2f * (float)i, 0.28f + 0.2f * (float)i);
+    asl_box(s, L_DESK, wood, x + 0.01f, x + 0.39f, d - 0.07f, d - 0.05f, 0.1f + 0.2f * (float)i, 0.28f + 0.2f * (float)i);
 }
 
 BUILD(counter) {
   int front = either(random, M_WHITE, M_WOOD);
   chest(s, L_CABINET, front, front, w, d - 0.02f, h - 0.04f, 0.1f, (int)(w / 0.55f), 1);
-  box(s, L_COUNTER, M_STEEL, -w / 2, w / 2, 0, d, h - 0.04f, h);
+  asl_box(s, L_COUNTER, M_STEEL, -w / 2, w / 2, 0, d, h - 0.04f, h);
   float x = random_range(random, -0.25f, 0.25f) * w;
-  box(s, L_SINK, M_METAL, x - 0.26f, x + 0.26f, 0.12f, d - 0.1f, h, h + 0.012f);
-  box(s, L_SINK, M_DARK, x - 0.2f, x + 0.2f, 0.18f, d - 0.15f, h + 0.012f, h + 0.014f);
-  post(s, L_SINK, M_METAL, x, 0.09f, h, h + 0.26f, 0.018f, 0.018f);
-  box(s, L_SINK, M_METAL, x - 0.012f, x + 0.012f, 0.1f, 0.28f, h + 0.235f, h + 0.26f);
+  asl_box(s, L_SINK, M_METAL, x - 0.26f, x + 0.26f, 0.12f, d - 0.1f, h, h + 0.012f);
+  asl_box(s, L_SINK, M_DARK, x - 0.2f, x + 0.2f, 0.18f, d - 0.15f, h + 0.012f, h + 0.014f);
+  asl_post(s, L_SINK, M_METAL, x, 0.09f, h, h + 0.26f, 0.018f, 0.018f);
+  asl_box(s, L_SINK, M_METAL, x - 0.012f, x + 0.012f, 0.1f, 0.28f, h + 0.235f, h + 0.26f);
 }
 
 BUILD(refridgerator) {
   int m = either(random, M_WHITE, M_STEEL);
   (void)random;
-  box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, 0, d - 0.05f, 0.03f, h);
-  box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, d - 0.05f, d, 0.05f, 0.36f * h - 0.01f);
-  box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, d - 0.05f, d, 0.36f * h + 0.01f, h);
-  box(s, L_REFRIDGERATOR, M_METAL, w / 2 - 0.08f, w / 2 - 0.05f, d, d + 0.04f, 0.4f * h, 0.62f * h);
-  box(s, L_REFRIDGERATOR, M_METAL, w / 2 - 0.08f, w / 2 - 0.05f, d, d + 0.04f, 0.2f * h, 0.33f * h);
+  asl_box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, 0, d - 0.05f, 0.03f, h);
+  asl_box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, d - 0.05f, d, 0.05f, 0.36f * h - 0.01f);
+  asl_box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, d - 0.05f, d, 0.36f * h + 0.01f, h);
+  asl_box(s, L_REFRIDGERATOR, M_METAL, w / 2 - 0.08f, w / 2 - 0.05f, d, d + 0.04f, 0.4f * h, 0.62f * h);
+  asl_box(s, L_REFRIDGERATOR, M_METAL, w / 2 - 0.08f, w / 2 - 0.05f, d, d + 0.04f, 0.2f * h, 0.33f * h);
 }
 
 BUILD(boxes) {
@@ -352,55 +190,55 @@ BUILD(boxes) {
   int n = 1 + random_below(random, 3);
   for (int i = 0; i < n; i++, k *= random_range(random, 0.75f, 0.95f)) {
     float bh = random_range(random, 0.6f, 1) * h / 2, x = random_range(random, -0.5f, 0.5f) * (1 - k) * w;
-    box(s, L_BOX, M_CARDBOARD, x - k * w / 2, x + k * w / 2, 0.5f * (1 - k) * d, 0.5f * (1 + k) * d, z, z + bh);
+    asl_box(s, L_BOX, M_CARDBOARD, x - k * w / 2, x + k * w / 2, 0.5f * (1 - k) * d, 0.5f * (1 + k) * d, z, z + bh);
     z += bh;
   }
 }
 
 BUILD(bag) {
   (void)random;
-  ball(s, L_BAG, M_BAG, 0, d / 2, 0.45f * h, w / 2, d / 2, 0.45f * h);
-  box(s, L_BAG, M_DARK, -w * 0.22f, -w * 0.16f, d / 2 - 0.015f, d / 2 + 0.015f, 0.8f * h, h);
-  box(s, L_BAG, M_DARK, w * 0.16f, w * 0.22f, d / 2 - 0.015f, d / 2 + 0.015f, 0.8f * h, h);
-  box(s, L_BAG, M_DARK, -w * 0.22f, w * 0.22f, d / 2 - 0.015f, d / 2 + 0.015f, h, h + 0.02f);
+  asl_ball(s, L_BAG, M_BAG, 0, d / 2, 0.45f * h, w / 2, d / 2, 0.45f * h);
+  asl_box(s, L_BAG, M_DARK, -w * 0.22f, -w * 0.16f, d / 2 - 0.015f, d / 2 + 0.015f, 0.8f * h, h);
+  asl_box(s, L_BAG, M_DARK, w * 0.16f, w * 0.22f, d / 2 - 0.015f, d / 2 + 0.015f, 0.8f * h, h);
+  asl_box(s, L_BAG, M_DARK, -w * 0.22f, w * 0.22f, d / 2 - 0.015f, d / 2 + 0.015f, h, h + 0.02f);
 }
 
 BUILD(standing_lamp) {
   (void)random;
-  post(s, L_LAMP, M_METAL, 0, d / 2, 0, 0.03f, w * 0.35f, w * 0.33f);
-  post(s, L_LAMP, M_METAL, 0, d / 2, 0.03f, h - 0.25f, 0.018f, 0.018f);
-  shade(s, 0, d / 2, h - 0.14f, w / 2, 0.28f);
+  asl_post(s, L_LAMP, M_METAL, 0, d / 2, 0, 0.03f, w * 0.35f, w * 0.33f);
+  asl_post(s, L_LAMP, M_METAL, 0, d / 2, 0.03f, h - 0.25f, 0.018f, 0.018f);
+  asl_lamp_shade(s, 0, d / 2, h - 0.14f, w / 2, 0.28f);
 }
 
-BUILD(big_plant) { plant(s, random, 0, d / 2, 0, w / 2, h); }
+BUILD(big_plant) { asl_plant(s, random, 0, d / 2, 0, w / 2, h); }
 BUILD(rug) {
   if (random_below(random, 4) == 0) {
-    post(s, L_FLOOR_MAT, M_RUG, 0, d / 2, 0, h, fminf(w, d) / 2, fminf(w, d) / 2);
+    asl_post(s, L_FLOOR_MAT, M_RUG, 0, d / 2, 0, h, least(w, d) / 2, least(w, d) / 2);
   } else {
-    box(s, L_FLOOR_MAT, M_RUG, -w / 2, w / 2, 0, d, 0, h);
+    asl_box(s, L_FLOOR_MAT, M_RUG, -w / 2, w / 2, 0, d, 0, h);
   }
 }
 BUILD(pillar) {
   (void)random;
-  box(s, L_OTHERSTRUCTURE, M_TRIM, -w / 2, w / 2, 0, d, 0, h);
+  asl_box(s, L_OTHERSTRUCTURE, M_TRIM, -w / 2, w / 2, 0, d, 0, h);
 }
 BUILD(ottoman) {
   (void)random;
-  box(s, L_OTHERFURNITURE, M_FABRIC2, -w / 2, w / 2, 0, d, 0.08f, h);
+  asl_box(s, L_OTHERFURNITURE, M_FABRIC2, -w / 2, w / 2, 0, d, 0.08f, h);
   four_legs(s, L_OTHERFURNITURE, M_DARK, w, d, 0.08f, 0.05f);
 }
 
 /* ---- furniture that hangs --------------------------------------------------------------------------- */
 static void framed(asl_scene *s, int label, int frame, int inside, float w, float d, float h, float t) {
-  box(s, label, frame, -w / 2, w / 2, 0, d, 0, h);
-  box(s, label, inside, -w / 2 + t, w / 2 - t, d, d + 0.004f, t, h - t);
+  asl_box(s, label, frame, -w / 2, w / 2, 0, d, 0, h);
+  asl_box(s, label, inside, -w / 2 + t, w / 2 - t, d, d + 0.004f, t, h - t);
 }
 BUILD(picture) { framed(s, L_PICTURE, either(random, M_DARK, M_WOOD), M_PICTURE, w, d, h, 0.03f); }
 BUILD(mirror) { framed(s, L_MIRROR, either(random, M_METAL, M_WOOD2), M_MIRROR, w, d, h, 0.04f); }
 BUILD(papers) {
   for (int i = 0; i < 3; i++) {
     float x = -w / 2 + w * (float)i / 3, z = random_range(random, 0, 0.2f) * h;
-    box(s, L_PAPER, M_PAPER, x + 0.02f, x + w / 3 - 0.02f, 0, d, z, z + 0.8f * h);
+    asl_box(s, L_PAPER, M_PAPER, x + 0.02f, x + w / 3 - 0.02f, 0, d, z, z + 0.8f * h);
   }
 }
 BUILD(television) {
@@ -410,79 +248,79 @@ BUILD(television) {
 BUILD(whiteboard) {
   (void)random;
   framed(s, L_WHITEBOARD, M_METAL, M_BOARD, w, d, h, 0.025f);
-  box(s, L_WHITEBOARD, M_METAL, -w / 4, w / 4, d, d + 0.08f, 0, 0.02f);
+  asl_box(s, L_WHITEBOARD, M_METAL, -w / 4, w / 4, d, d + 0.08f, 0, 0.02f);
 }
 BUILD(wall_cabinet) {
   int m = either(random, M_WHITE, M_WOOD);
   chest(s, L_CABINET, m, m, w, d, h, 0, (int)(w / 0.5f), 1);
 }
 BUILD(board) {
-  box(s, L_SHELVES, M_WOOD, -w / 2, w / 2, 0, d, 0, 0.03f);
-  books(s, random, -w / 2 + 0.05f, w / 2 - 0.05f, d, 0.03f, h - 0.03f, 0.6f);
+  asl_box(s, L_SHELVES, M_WOOD, -w / 2, w / 2, 0, d, 0, 0.03f);
+  asl_books(s, random, -w / 2 + 0.05f, w / 2 - 0.05f, d, 0.03f, h - 0.03f, 0.6f);
 }
 BUILD(clothes) {
-  box(s, L_OTHERFURNITURE, M_WOOD2, -w / 2, w / 2, 0, 0.03f, h - 0.08f, h);
+  asl_box(s, L_OTHERFURNITURE, M_WOOD2, -w / 2, w / 2, 0, 0.03f, h - 0.08f, h);
   int n = (int)(w / 0.26f);
   for (int i = 0; i < n; i++) {
     float x = -w / 2 + w * ((float)i + 0.5f) / (float)n, l = random_range(random, 0.55f, 0.85f) * h;
-    box(s, L_CLOTHES, i % 2 ? M_CLOTHES : M_FABRIC, x - 0.11f, x + 0.11f, 0.03f, d, h - 0.1f - l, h - 0.1f);
+    asl_box(s, L_CLOTHES, i % 2 ? M_CLOTHES : M_FABRIC, x - 0.11f, x + 0.11f, 0.03f, d, h - 0.1f - l, h - 0.1f);
   }
 }
 BUILD(towel) {
   (void)random;
-  box(s, L_OTHERPROP, M_METAL, -w / 2, w / 2, 0, d, h - 0.03f, h);
-  box(s, L_TOWEL, M_CLOTHES, -w / 2 + 0.05f, w / 2 - 0.05f, d, d + 0.03f, 0, h + 0.01f);
+  asl_box(s, L_OTHERPROP, M_METAL, -w / 2, w / 2, 0, d, h - 0.03f, h);
+  asl_box(s, L_TOWEL, M_CLOTHES, -w / 2 + 0.05f, w / 2 - 0.05f, d, d + 0.03f, 0, h + 0.01f);
 }
 BUILD(radiator) {
   (void)random;
-  box(s, L_OTHERFURNITURE, M_WHITE, -w / 2, w / 2, 0.03f, d - 0.03f, 0.05f, h - 0.02f);
+  asl_box(s, L_OTHERFURNITURE, M_WHITE, -w / 2, w / 2, 0.03f, d - 0.03f, 0.05f, h - 0.02f);
   int fins = (int)(w / 0.09f);
   for (int i = 0; i < fins; i++) {
     float x = -w / 2 + w * ((float)i + 0.5f) / (float)fins;
-    box(s, L_OTHERFURNITURE, M_WHITE, x - 0.028f, x + 0.028f, d - 0.03f, d, 0, h);
+    asl_box(s, L_OTHERFURNITURE, M_WHITE, x - 0.028f, x + 0.028f, d - 0.03f, d, 0, h);
   }
 }
 BUILD(door) {
   const float t = 0.07f;
-  box(s, L_DOOR, M_TRIM, -w / 2, -w / 2 + t, 0, d, 0, h);
-  box(s, L_DOOR, M_TRIM, w / 2 - t, w / 2, 0, d, 0, h);
-  box(s, L_DOOR, M_TRIM, -w / 2 + t, w / 2 - t, 0, d, h - t, h);
-  box(s, L_DOOR, M_DOOR, -w / 2 + t, w / 2 - t, 0, d * 0.6f, 0.01f, h - t);
+  asl_box(s, L_DOOR, M_TRIM, -w / 2, -w / 2 + t, 0, d, 0, h);
+  asl_box(s, L_DOOR, M_TRIM, w / 2 - t, w / 2, 0, d, 0, h);
+  asl_box(s, L_DOOR, M_TRIM, -w / 2 + t, w / 2 - t, 0, d, h - t, h);
+  asl_box(s, L_DOOR, M_DOOR, -w / 2 + t, w / 2 - t, 0, d * 0.6f, 0.01f, h - t);
   float x = random_below(random, 2) ? w / 2 - t - 0.13f : -w / 2 + t + 0.03f;
-  box(s, L_DOOR, M_METAL, x, x + 0.1f, d * 0.6f + 0.03f, d * 0.6f + 0.05f, 1.02f, 1.045f);
+  asl_box(s, L_DOOR, M_METAL, x, x + 0.1f, d * 0.6f + 0.03f, d * 0.6f + 0.05f, 1.02f, 1.045f);
 }
 BUILD(window) {
   const float t = 0.06f;
   int panes = w > 1.0f ? 2 : 1;
   (void)random;
-  box(s, L_WINDOW, M_OUTSIDE, -w / 2 + t, w / 2 - t, 0, 0.01f, t, h - t);
-  box(s, L_WINDOW, M_TRIM, -w / 2, -w / 2 + t, 0, d, 0, h);
-  box(s, L_WINDOW, M_TRIM, w / 2 - t, w / 2, 0, d, 0, h);
-  box(s, L_WINDOW, M_TRIM, -w / 2 + t, w / 2 - t, 0, d, h - t, h);
-  box(s, L_WINDOW, M_TRIM, -w / 2 - 0.04f, w / 2 + 0.04f, 0, d + 0.07f, 0, 0.035f);
+  asl_box(s, L_WINDOW, M_OUTSIDE, -w / 2 + t, w / 2 - t, 0, 0.01f, t, h - t);
+  asl_box(s, L_WINDOW, M_TRIM, -w / 2, -w / 2 + t, 0, d, 0, h);
+  asl_box(s, L_WINDOW, M_TRIM, w / 2 - t, w / 2, 0, d, 0, h);
+  asl_box(s, L_WINDOW, M_TRIM, -w / 2 + t, w / 2 - t, 0, d, h - t, h);
+  asl_box(s, L_WINDOW, M_TRIM, -w / 2 - 0.04f, w / 2 + 0.04f, 0, d + 0.07f, 0, 0.035f);
   for (int i = 1; i < panes; i++)
-    box(s, L_WINDOW, M_TRIM, -t / 2, t / 2, 0.01f, d, 0.035f, h - t);
+    asl_box(s, L_WINDOW, M_TRIM, -t / 2, t / 2, 0.01f, d, 0.035f, h - t);
 }
 BUILD(curtain) { /* both sides of a window of width w */
   float drawn = random_range(random, 0.16f, 0.3f) * w, out = 0.18f;
   for (int side = -1; side <= 1; side += 2) {
     float a = (float)side * (w / 2 + out), b = (float)side * (w / 2 - drawn);
-    box(s, L_CURTAIN, M_CURTAIN, fminf(a, b), fmaxf(a, b), 0.1f, d, 0, h - 0.03f);
+    asl_box(s, L_CURTAIN, M_CURTAIN, least(a, b), most(a, b), 0.1f, d, 0, h - 0.03f);
   }
-  box(s, L_CURTAIN, M_METAL, -w / 2 - 0.25f, w / 2 + 0.25f, 0.1f, d, h - 0.03f, h);
+  asl_box(s, L_CURTAIN, M_METAL, -w / 2 - 0.25f, w / 2 + 0.25f, 0.1f, d, h - 0.03f, h);
 }
 BUILD(blinds) {
   (void)random;
-  box(s, L_BLINDS, M_BLINDS, -w / 2, w / 2, 0, d, 0, h);
+  asl_box(s, L_BLINDS, M_BLINDS, -w / 2, w / 2, 0, d, 0, h);
 }
 BUILD(ceiling_lamp) { /* hangs from h down to 0; centred on y = 0 */
   (void)random, (void)d;
-  post(s, L_LAMP, M_DARK, 0, 0, 0.2f, h, 0.01f, 0.01f);
-  post(s, L_LAMP, M_LAMP, 0, 0, 0, 0.2f, w / 2, w / 5);
+  asl_post(s, L_LAMP, M_DARK, 0, 0, 0.2f, h, 0.01f, 0.01f);
+  asl_post(s, L_LAMP, M_LAMP, 0, 0, 0, 0.2f, w / 2, w / 5);
 }
 BUILD(panel_lamp) {
   (void)random;
-  box(s, L_LAMP, M_LAMP, -w / 2, w / 2, -d / 2, d / 2, 0, h);
+  asl_box(s, L_LAMP, M_LAMP, -w / 2, w / 2, -d / 2, d / 2, 0, h);
 }
 
 const asl_piece asl_rooms_pieces[ROOMS_PIECES] = {

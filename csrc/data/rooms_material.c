@@ -91,12 +91,12 @@ static void paint_things(painter *p) {
 static void paint_lights(painter *p, const asl_rooms_domain *d) {
   asl_scene *scene = p->scene;
   float unit = 1 / scene->exposure, warm = d->light_warmth;
-  asl_vec lamp = vec(1, 1 - 0.12f * fmaxf(warm, 0), 1 - 0.35f * fmaxf(warm, 0)), off = linear(0.85f, 0.83f, 0.78f);
+  asl_vec lamp = vec(1, 1 - 0.12f * most(warm, 0), 1 - 0.35f * most(warm, 0)), off = linear(0.85f, 0.83f, 0.78f);
   asl_vec none = vec(0, 0, 0);
   set(p, M_LAMP, T_GLOW, d->light_lamp > 0 ? vec_scale(lamp, 1.6f * unit) : none, off);
   set(p, M_SHADE, T_GLOW, d->light_side > 0 ? vec_scale(lamp, 1.1f * unit) : none, off);
   asl_vec sky = vec_mix(vec(0.5f, 0.7f, 1.3f), vec(1, 1, 1), clampf(2 * d->light_sky, 0, 1)); /* blue at night */
-  set(p, M_OUTSIDE, T_OUTSIDE, vec_scale(sky, fminf(1.1f, 2 * d->light_sky) * unit), none);
+  set(p, M_OUTSIDE, T_OUTSIDE, vec_scale(sky, least(1.1f, 2 * d->light_sky) * unit), none);
   set(p, M_SCREEN, T_SCREEN, linear(0.13f, 0.14f, 0.16f), vec_scale(vec(1, 1, 1), 0.7f * unit));
 }
 

@@ -9,7 +9,7 @@
 #include "data/rooms_scene.h"
 
 enum { SUN = ROOMS_LIGHTS, SPACE, LANES, TILE = 8 };
-#define SEES(what) (1ull << 8 * (what)) /* a byte each, so that nine can be added at once */
+enum { ALL = 24 }; /* the most that is seen of one thing: nine times it fits a byte */
 static const float REACH = 0.7f; /* of ambient occlusion, metres */
 
 typedef struct canvas {
@@ -19,7 +19,7 @@ typedef struct canvas {
   int height, width;
   const asl_surface *surface;
   const float *depth;
-  uint64_t *sees; /* sum of SEES(light), SEES(SUN), SEES(SPACE): nothing close by in one direction */
+  uint64_t *sees; /* a byte (0..ALL) for each light, the sun, and space: how far one direction is free */
 } canvas;
 
 typedef struct point {
@@ -28,12 +28,17 @@ typedef struct point {
   float foot; /* footprint of a pixel, metres */
 } point;
 
-float asl_rooms_form_factor(const asl_light *light, asl_vec from, asl_vec at, asl_vec normal) {
+bool asl_rooms_faces(const asl_light *light, asl_vec from, asl_vec at, asl_vec normal) {
   asl_vec to = vec_sub(from, at);
-  float d2 = vec_dot(to, to), here = vec_dot(to, normal), there = -vec_dot(to, light->normal);
-  if (here <= 0 || (there <= 0 && !light->both_sides)) return 0;
-  float distance = sqrtf(d2), emitted = light->both_sides ? 1 : there / distance;
-  return here / distance * emitted / (d2 + 0.3f * light->area);
+  return vec_dot(to, normal) > 0 && (light->both_sides || vec_dot(to, light->normal) < 0);
+}
+
+float asl_rooms_form_factor(const asl_light *light, asl_vec from, asl_vec at, asl_vec normal) {
+  if (!asl_rooms_faces(light, from, at, normal)) return 0;
+  asl_vec to = vec_sub(from, at);
+  float d2 = vec_dot(to, to), distance = sqrtf(d2);
+  float emitted = light->both_sides ? 1 : -vec_dot(to, light->normal) / distance;
+  return vec_dot(to, normal) / distance * emitted / (d2 + 0.3f * light->area);
 }
 
 static point point_at(const canvas *c, asl_surface surface, const asl_ray *ray, float distance) {
@@ -41,7 +46,7 @@ static point point_at(const canvas *c, asl_surface surface, const asl_ray *ray, 
   p.normal = asl_rooms_normal(c->scene, surface, p.at, &p.local);
   float length = sqrtf(vec_dot(ray->along, ray->along));
   float slant = fabsf(vec_dot(p.normal, ray->along)) / length;
-  p.foot = distance * length / c->camera->focal / sqrtf(fmaxf(slant, 0.05f));
+  p.foot = distance * length / c->camera->focal / sqrtf(most(slant, 0.05f));
   return p;
 }
 
@@ -64,7 +69,7 @@ static void open_tile(const canvas *c, tile *t) {
   for (int y = t->y0; y < t->y1; y++) {
     for (int x = t->x0; x < t->x1; x++) {
       asl_vec d = vec_sub(seen_at(c, x, y), middle);
-      r2 = fmaxf(r2, vec_dot(d, d));
+      r2 = most(r2, vec_dot(d, d));
     }
   }
   float r = sqrtf(r2) + 0.01f;
@@ -80,50 +85,81 @@ static void open_tile(const canvas *c, tile *t) {
   }
 }
 
-static bool sees_light(const canvas *c, const asl_near *near, const point *p, asl_vec from, const asl_light *light,
-                       float a, float b) {
-  asl_vec aim = vec_add(light->centre, vec_add(vec_scale(light->u, a), vec_scale(light->v, b)));
-  if (asl_rooms_form_factor(light, aim, from, p->normal) <= 0) return false;
-  asl_ray ray = {from, vec_sub(aim, from)};
-  return !asl_rooms_blocked(c->scene, near, &ray);
-}
+typedef struct looker { /* one pixel of a packet */
+  point p;
+  asl_vec from;
+  float a, b; /* its place in the pattern: one of 3 x 3 points of [-1, 1]^2 */
+} looker;
 
-static bool sees_sun(const canvas *c, const asl_near *near, const point *p, asl_vec from) {
-  const asl_scene *scene = c->scene;
-  const asl_window *w = &scene->window[0];
-  if (scene->sun_power.x <= 0 || vec_dot(p->normal, scene->sun) <= 0) return false;
-  float away = -vec_dot(scene->sun, w->normal), distance = -vec_dot(vec_sub(w->centre, from), w->normal) / away;
-  if (distance <= 0.25f) return false;
-  asl_vec through = vec_sub(vec_add(from, vec_scale(scene->sun, distance)), w->centre);
-  float across = vec_dot(through, w->across);
-  if (fabsf(across) > w->half_width || fabsf(through.z) > w->half_height || fabsf(across) < 0.03f) return false;
-  asl_ray ray = {from, vec_scale(scene->sun, distance - 0.25f)}; /* ends before what hangs at the window */
-  return !asl_rooms_blocked(scene, near, &ray);
-}
-
-static bool sees_space(const canvas *c, const asl_near *near, const point *p, asl_vec from, float a, float b) {
-  asl_vec helper = fabsf(p->normal.z) > 0.7f ? vec(1, 0, 0) : vec(0, 0, 1);
-  asl_vec u = vec_unit(vec_cross(helper, p->normal)), v = vec_cross(p->normal, u);
-  asl_vec along = vec_scale(p->normal, sqrtf(1 - (a * a + b * b) / 2.1f));
-  along = vec_add(along, vec_scale(vec_add(vec_scale(u, a), vec_scale(v, b)), 0.69f));
-  asl_ray ray = {from, vec_scale(along, REACH)};
-  return !asl_rooms_blocked(c->scene, near, &ray);
-}
-
-static uint64_t look_round(const canvas *c, const tile *t, int x, int y) {
+static looker looker_at(const canvas *c, int x, int y) {
   int at = y * c->width + x;
-  uint64_t sees = 0;
   asl_ray ray = camera_ray(c->camera, (float)x, (float)y);
-  point p = point_at(c, c->surface[at], &ray, c->depth[at]);
-  asl_vec from = vec_add(p.at, vec_scale(p.normal, 0.004f));
-  uint32_t jitter = hash3((uint32_t)x, (uint32_t)y, 81);
-  float a = ((float)(x % 3) + (float)(jitter & 0xFFFF) * 0x1p-16f) / 1.5f - 1; /* one of 3 x 3 cells of [-1, 1]^2 */
-  float b = ((float)(y % 3) + (float)(jitter >> 16) * 0x1p-16f) / 1.5f - 1;
-  for (int i = 0; i < c->scene->lights; i++)
-    if (sees_light(c, &t->light[i], &p, from, &c->scene->light[i], a, b)) sees |= SEES(i);
-  if (sees_sun(c, &t->sun, &p, from)) sees |= SEES(SUN);
-  if (sees_space(c, &t->space, &p, from, a, b)) sees |= SEES(SPACE);
-  return sees;
+  looker l = {.p = point_at(c, c->surface[at], &ray, c->depth[at])};
+  l.from = vec_add(l.p.at, vec_scale(l.p.normal, 0.004f));
+  l.a = (float)(x % 3 - 1) * 0.67f;
+  l.b = (float)(y % 3 - 1) * 0.67f;
+  return l;
+}
+
+/* Each gives the ray to try; false when nothing is seen anyway. */
+static bool towards_light(const looker *l, const asl_light *light, asl_ray *ray) {
+  asl_vec aim = vec_add(light->centre, vec_add(vec_scale(light->u, l->a), vec_scale(light->v, l->b)));
+  *ray = (asl_ray){l->from, vec_sub(aim, l->from)};
+  return asl_rooms_faces(light, aim, l->from, l->p.normal);
+}
+
+static bool towards_sun(const asl_scene *scene, const looker *l, asl_ray *ray) {
+  const float hangings = 0.25f; /* ends before what hangs at the window */
+  const asl_window *w = &scene->window[0];
+  if (scene->sun_power.x <= 0 || vec_dot(l->p.normal, scene->sun) <= 0) return false;
+  float away = -vec_dot(scene->sun, w->normal), distance = -vec_dot(vec_sub(w->centre, l->from), w->normal) / away;
+  asl_vec through = vec_sub(vec_add(l->from, vec_scale(scene->sun, distance)), w->centre);
+  float across = fabsf(vec_dot(through, w->across));
+  *ray = (asl_ray){l->from, vec_scale(scene->sun, distance - hangings)};
+  return distance > hangings && across > 0.03f && across < w->half_width && fabsf(through.z) < w->half_height;
+}
+
+static bool towards_space(const looker *l, asl_ray *ray) {
+  asl_vec n = l->p.normal, helper = fabsf(n.z) > 0.7f ? vec(1, 0, 0) : vec(0, 0, 1);
+  asl_vec u = vec_unit(vec_cross(helper, n)), v = vec_cross(n, u);
+  asl_vec along = vec_scale(n, sqrtf(1 - (l->a * l->a + l->b * l->b) / 2.1f));
+  along = vec_add(along, vec_scale(vec_add(vec_scale(u, l->a), vec_scale(v, l->b)), 0.69f));
+  *ray = (asl_ray){l->from, vec_scale(along, REACH)};
+  return true;
+}
+
+static void note(uint64_t *sees, const canvas *c, const asl_near *near, const asl_ray ray[4], unsigned wanted, int what) {
+  float free[4] = {1, 1, 1, 1};
+  if (!wanted) return;
+  if (near->count > 0) asl_rooms_free(c->scene, near, ray, what == SPACE, free);
+  for (int i = 0; i < 4; i++) {
+    float part = what == SPACE ? free[i] : free[i] < 1 ? 0 : 1;
+    if (wanted >> i & 1) sees[i] += (uint64_t)(part * ALL) << 8 * what;
+  }
+}
+
+/* Up to four pixels from (x, y) on. */
+static void look_round(const canvas *c, const tile *t, int x, int y) {
+  const asl_scene *scene = c->scene;
+  int lanes = t->x1 - x < 4 ? t->x1 - x : 4;
+  looker l[4];
+  uint64_t sees[4] = {0};
+  for (int i = 0; i < lanes; i++) l[i] = looker_at(c, x + i, y);
+  for (int k = 0; k <= SPACE; k++) {
+    asl_ray ray[4] = {0};
+    unsigned wanted = 0;
+    const asl_near *near = k < SUN ? &t->light[k] : k == SUN ? &t->sun : &t->space;
+    for (int i = 0; i < lanes; i++) {
+      bool want = k < scene->lights ? towards_light(&l[i], &scene->light[k], &ray[i])
+                  : k == SUN        ? towards_sun(scene, &l[i], &ray[i])
+                  : k == SPACE      ? towards_space(&l[i], &ray[i])
+                                    : false;
+      if (want) wanted |= 1u << i;
+      else ray[i] = (asl_ray){0};
+    }
+    note(sees, c, near, ray, wanted, k);
+  }
+  for (int i = 0; i < lanes; i++) c->sees[y * c->width + x + i] = sees[i];
 }
 
 static void look_everywhere(const canvas *c) {
@@ -133,23 +169,31 @@ static void look_everywhere(const canvas *c) {
                 .sun = {0}};
       open_tile(c, &t);
       for (int v = t.y0; v < t.y1; v++)
-        for (int u = t.x0; u < t.x1; u++) c->sees[v * c->width + u] = look_round(c, &t, u, v);
+        for (int u = t.x0; u < t.x1; u += 4) look_round(c, &t, u, v);
     }
   }
 }
 
-/* How much of each is seen by the neighbours on the same surface, in the mean. */
+/* How much of each is seen by the neighbours on the same surface, in the mean; by all neighbours when
+ * none is on it. */
 static void mean_sight(const canvas *c, int x, int y, asl_surface surface, float mean[LANES]) {
-  uint64_t count = 0, sum = 0;
+  uint64_t count = 0, sum = 0, all_count = 0, all = 0;
   for (int v = y > 0 ? y - 1 : 0; v <= y + 1 && v < c->height; v++) {
     for (int u = x > 0 ? x - 1 : 0; u <= x + 1 && u < c->width; u++) {
       int at = v * c->width + u;
-      if (c->surface[at] != surface) continue;
-      count++;
-      sum += c->sees[at];
+      uint64_t same = c->surface[at] == surface;
+      all_count++;
+      all += c->sees[at];
+      count += same;
+      sum += same * c->sees[at];
     }
   }
-  for (int i = 0; i < LANES; i++) mean[i] = count ? (float)(sum >> 8 * i & 0xFF) / (float)count : 0.5f;
+  if (count == 0) {
+    count = all_count;
+    sum = all;
+  }
+  float scale = 1 / (float)(ALL * count);
+  for (int i = 0; i < LANES; i++) mean[i] = (float)(sum >> 8 * i & 0xFF) * scale;
 }
 
 /* ---- light -------------------------------------------------------------------------------------------- */
@@ -177,9 +221,9 @@ static asl_vec irradiance(const asl_scene *scene, const point *p, const float me
   for (int i = 0; i < scene->side_lights; i++) {
     asl_vec to = vec_sub(scene->side_at[i], p->at);
     float d2 = vec_dot(to, to), cosine = vec_dot(to, p->normal) / sqrtf(d2 + 1e-6f);
-    sum = vec_add(sum, vec_scale(scene->side_power[i], fmaxf(0.15f + 0.85f * cosine, 0) * open / (d2 + 0.25f)));
+    sum = vec_add(sum, vec_scale(scene->side_power[i], most(0.15f + 0.85f * cosine, 0) * open / (d2 + 0.25f)));
   }
-  float sun = mean[SUN] * fmaxf(vec_dot(p->normal, scene->sun), 0);
+  float sun = mean[SUN] * most(vec_dot(p->normal, scene->sun), 0);
   return vec_add(sum, vec_scale(scene->sun_power, sun));
 }
 
@@ -196,14 +240,14 @@ static asl_vec expose(const canvas *c, asl_vec radiance, int x, int y) {
   v = vec_mul(v, vec(1 + 0.25f * d->sensor_balance, 1, 1 - 0.35f * d->sensor_balance));
   float grey = 0.3f * v.x + 0.6f * v.y + 0.1f * v.z;
   v = vec_mix(vec(grey, grey, grey), v, d->sensor_saturation);
-  v = vec(tone(fmaxf(v.x, 0)), tone(fmaxf(v.y, 0)), tone(fmaxf(v.z, 0)));
+  v = vec(tone(most(v.x, 0)), tone(most(v.y, 0)), tone(most(v.z, 0)));
   return vec_add(vec(0.5f, 0.5f, 0.5f), vec_scale(vec_sub(v, vec(0.5f, 0.5f, 0.5f)), d->sensor_contrast));
 }
 
 static uint8_t read_out(const asl_rooms_domain *d, float v, uint32_t random) {
   /* the sum of two uniform numbers has standard deviation 1 / sqrt(6) */
   float centred = (float)(random & 0xFFFF) * 0x1p-16f + (float)(random >> 16) * 0x1p-16f - 1 + 0x1p-16f;
-  float deviation = sqrtf(d->sensor_read * d->sensor_read + d->sensor_shot * d->sensor_shot * fmaxf(v, 0));
+  float deviation = sqrtf(d->sensor_read * d->sensor_read + d->sensor_shot * d->sensor_shot * most(v, 0));
   return (uint8_t)(clampf(v + 2.4494897f * deviation * centred, 0, 1) * 255 + 0.5f);
 }
 
@@ -216,14 +260,15 @@ static asl_vec shade_point(const canvas *c, const asl_ray *ray, float distance, 
   return expose(c, vec_add(glow, vec_mul(reflectance, irradiance(c->scene, &p, mean))), x, y);
 }
 
-/* The different surfaces among a pixel and its neighbours, its own first. */
+/* The different surfaces among a pixel and its neighbours. */
 static int candidates(const canvas *c, int x, int y, asl_surface found[9]) {
   int n = 1;
   found[0] = c->surface[y * c->width + x];
   for (int v = y > 0 ? y - 1 : 0; v <= y + 1 && v < c->height; v++) {
     for (int u = x > 0 ? x - 1 : 0; u <= x + 1 && u < c->width; u++) {
       asl_surface s = c->surface[v * c->width + u];
-      int i = 0;
+      if (s == found[0]) continue;
+      int i = 1;
       while (i < n && found[i] != s) i++;
       if (i == n) found[n++] = s;
     }
@@ -231,53 +276,30 @@ static int candidates(const canvas *c, int x, int y, asl_surface found[9]) {
   return n;
 }
 
-/* The nearest of the candidates along a ray; one of them always is there or the room is. */
-static asl_surface nearest(const canvas *c, const asl_surface *found, int n, const asl_ray *ray, float *distance) {
-  asl_surface best, met;
-  asl_rooms_meet(c->scene, 0, ray, distance, &best);
-  for (int i = 0; i < n; i++) {
-    float d;
-    if (surface_part(found[i]) < 0 || !asl_rooms_meet(c->scene, found[i], ray, &d, &met)) continue;
-    if (d < *distance) {
-      *distance = d;
-      best = met;
-    }
-  }
-  return best;
-}
-
 /* 2 x 2 samples decide which surfaces share the pixel; each of those is shaded once, in the middle of
  * its samples. */
 static asl_vec shade_edge(const canvas *c, int x, int y, const asl_surface *found, int n) {
-  struct {
-    asl_surface surface;
-    int count;
-    float x, y, distance;
-  } share[4];
-  int shares = 0;
-  for (int i = 0; i < 4; i++) {
-    float u = (float)x + (i & 1 ? 0.25f : -0.25f), v = (float)y + (i & 2 ? 0.25f : -0.25f), distance;
-    asl_ray ray = camera_ray(c->camera, u, v);
-    asl_surface s = nearest(c, found, n, &ray, &distance);
-    int k = 0;
-    while (k < shares && share[k].surface != s) k++;
-    if (k == shares) {
-      share[shares].surface = s;
-      share[shares].count = 0;
-      share[shares].x = share[shares].y = share[shares].distance = 0;
-      shares++;
-    }
-    share[k].count++;
-    share[k].x += u;
-    share[k].y += v;
-    share[k].distance += distance;
-  }
+  asl_ray rays[4];
+  float distance[4];
+  asl_surface surface[4];
+  for (int i = 0; i < 4; i++)
+    rays[i] = camera_ray(c->camera, (float)x + (i & 1 ? 0.25f : -0.25f), (float)y + (i & 2 ? 0.25f : -0.25f));
+  asl_rooms_nearest(c->scene, found, n, rays, distance, surface);
   asl_vec sum = vec(0, 0, 0);
-  for (int k = 0; k < shares; k++) {
-    float count = (float)share[k].count;
-    asl_ray ray = camera_ray(c->camera, share[k].x / count, share[k].y / count);
-    asl_vec colour = shade_point(c, &ray, share[k].distance / count, share[k].surface, x, y);
-    sum = vec_add(sum, vec_scale(colour, count / 4));
+  for (int i = 0; i < 4; i++) {
+    asl_ray middle = {c->camera->at, vec(0, 0, 0)};
+    float count = 0, mean_distance = 0;
+    bool done = false;
+    for (int k = 0; k < 4; k++) {
+      if (surface[k] != surface[i]) continue;
+      done = done || k < i;
+      count += 1;
+      mean_distance += distance[k];
+      middle.along = vec_add(middle.along, rays[k].along);
+    }
+    if (done) continue;
+    middle.along = vec_scale(middle.along, 1 / count);
+    sum = vec_add(sum, vec_scale(shade_point(c, &middle, mean_distance / count, surface[i], x, y), count / 4));
   }
   return sum;
 }

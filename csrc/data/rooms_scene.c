@@ -74,7 +74,7 @@ static asl_vec wall_point(const layout *l, int wall, float u, float v, float z) 
 }
 
 static rect floor_rect(asl_vec a, asl_vec b) { /* from opposite corners */
-  return (rect){fminf(a.x, b.x), fmaxf(a.x, b.x), fminf(a.y, b.y), fmaxf(a.y, b.y)};
+  return (rect){least(a.x, b.x), most(a.x, b.x), least(a.y, b.y), most(a.y, b.y)};
 }
 
 static void build(layout *l, const asl_piece *piece, asl_vec origin, float c, float s, float w,
@@ -113,14 +113,14 @@ static bool stand_at(layout *l, const asl_piece *piece, int wall, float u, float
 /* Stands a piece at some free place of a wall; wall -1 = any. */
 static bool stand(layout *l, int which, int wall, spot *out) {
   const asl_piece *piece = &asl_rooms_pieces[which];
-  float w = draw(l, piece->w), d = draw(l, piece->d), h = fminf(draw(l, piece->h), 2 * l->scene->half.z);
+  float w = draw(l, piece->w), d = draw(l, piece->d), h = least(draw(l, piece->h), 2 * l->scene->half.z);
   for (int i = 0; i < TRIES; i++) {
     int k = wall < 0 ? random_below(&l->random, 4) : wall;
     float reach = wall_half(l, k) - w / 2 - 0.03f;
     float u = random_range(&l->random, -1, 1) * reach;
     if (i % 2) u = u < 0 ? -reach : reach; /* corners waste no wall */
     if (reach >= 0 && stand_at(l, piece, k, u, w, d, h, out)) return true;
-    if (i > TRIES / 2) w = fmaxf(piece->w[0], 0.85f * w);
+    if (i > TRIES / 2) w = most(piece->w[0], 0.85f * w);
   }
   return false;
 }
@@ -297,32 +297,38 @@ typedef struct room_kind {
 static const room_kind kinds[] = {
   { /* bedroom */
    {3.2f, 4.6f}, {3.2f, 4.4f}, false,
-   {{G_BED, 1, 0}, {P_WARDROBE, 0.8f, 0.1f}, {P_DRESSER, 0.6f, 0.3f}, {G_DESK, 0.25f, 0.2f}, {P_BOOKSHELF, 0.2f, 0.3f},
-    {P_ARMCHAIR, 0.2f, 0.3f}, {P_STANDING_LAMP, 0.2f, 0.3f}, {P_PLANT, 0.1f, 0.3f}, {P_BOXES, 0, 0.3f}, {P_BAG, 0.1f, 0.3f},
-    {P_RADIATOR, 0.6f, 0}, {P_RUG, 0.6f, 0.2f}, {P_PICTURE, 0.9f, 0}, {P_MIRROR, 0.5f, 0.1f}, {P_PICTURE, 0.3f, 0.3f},
-    {P_TELEVISION, 0.2f, 0.1f}, {P_CLOTHES, 0.1f, 0.4f}, {P_BOARD, 0.1f, 0.3f}}},
+   {{G_BED, 1, 0}, {P_WARDROBE, 0.8f, 0.15f}, {P_DRESSER, 0.7f, 0.3f}, {G_DESK, 0.4f, 0.2f},
+    {P_BOOKSHELF, 0.4f, 0.3f}, {P_ARMCHAIR, 0.3f, 0.3f}, {P_STANDING_LAMP, 0.2f, 0.3f},
+    {P_PLANT, 0.2f, 0.3f}, {P_BOXES, 0.1f, 0.3f}, {P_BAG, 0.2f, 0.3f}, {P_RADIATOR, 0.6f, 0},
+    {P_RUG, 0.7f, 0.2f}, {P_PICTURE, 1, 0}, {P_MIRROR, 0.6f, 0.1f}, {P_PICTURE, 0.6f, 0.3f},
+    {P_TELEVISION, 0.3f, 0.1f}, {P_CLOTHES, 0.2f, 0.4f}, {P_BOARD, 0.3f, 0.3f}}},
   { /* living room */
-   {3.8f, 5.6f}, {3.6f, 5.0f}, false,
-   {{G_SOFA, 1, 0}, {P_BOOKSHELF, 0.7f, 0.2f}, {G_TABLE, 0.5f, 0}, {P_CABINET, 0.5f, 0.2f}, {P_ARMCHAIR, 0.5f, 0.2f},
-    {P_STANDING_LAMP, 0.6f, 0.2f}, {P_PLANT, 0.4f, 0.3f}, {P_BOOKSHELF, 0.3f, 0.2f}, {G_DESK, 0.1f, 0.2f}, {P_STOOL, 0.2f, 0.2f},
-    {P_BAG, 0, 0.2f}, {P_RADIATOR, 0.5f, 0}, {P_PICTURE, 0.9f, 0}, {P_PICTURE, 0.5f, 0.3f}, {P_BOARD, 0.1f, 0.3f},
-    {P_MIRROR, 0.1f, 0.2f}, {P_PILLAR, 0.1f, 0}}},
+   {3.6f, 5.4f}, {3.4f, 4.8f}, false,
+   {{G_SOFA, 1, 0}, {P_BOOKSHELF, 0.8f, 0.2f}, {G_TABLE, 0.6f, 0}, {P_CABINET, 0.7f, 0.2f},
+    {P_ARMCHAIR, 0.7f, 0.2f}, {P_STANDING_LAMP, 0.7f, 0.2f}, {P_PLANT, 0.5f, 0.3f},
+    {P_BOOKSHELF, 0.4f, 0.2f}, {G_DESK, 0.2f, 0.2f}, {P_DRESSER, 0.2f, 0.2f}, {P_STOOL, 0.2f, 0.2f},
+    {P_BAG, 0.1f, 0.2f}, {P_RADIATOR, 0.5f, 0}, {P_PICTURE, 1, 0}, {P_PICTURE, 0.7f, 0.3f},
+    {P_PICTURE, 0.2f, 0.3f}, {P_BOARD, 0.2f, 0.3f}, {P_MIRROR, 0.2f, 0.2f}, {P_PILLAR, 0.1f, 0}}},
   { /* kitchen */
    {3.0f, 4.4f}, {3.0f, 4.2f}, false,
-   {{G_KITCHEN, 1, 0}, {G_TABLE, 0.9f, 0}, {P_CABINET, 0.6f, 0.2f}, {P_SHELVES, 0.2f, 0.3f}, {P_PLANT, 0.2f, 0.3f},
-    {P_BOXES, 0, 0.4f}, {P_BAG, 0.1f, 0.3f}, {P_RADIATOR, 0.4f, 0}, {P_TOWEL, 0.5f, 0.3f}, {P_PICTURE, 0.6f, 0.2f},
-    {P_WALL_CABINET, 0.3f, 0.2f}, {P_BOARD, 0.2f, 0.3f}, {P_PAPERS, 0, 0.3f}, {P_RUG, 0.2f, 0.1f}}},
+   {{G_KITCHEN, 1, 0}, {G_TABLE, 1, 0}, {P_CABINET, 0.7f, 0.2f}, {P_SHELVES, 0.4f, 0.3f},
+    {P_PLANT, 0.3f, 0.3f}, {P_COUNTER, 0.3f, 0}, {P_BOXES, 0.1f, 0.4f}, {P_BAG, 0.2f, 0.3f},
+    {P_RADIATOR, 0.4f, 0}, {P_TOWEL, 0.6f, 0.3f}, {P_PICTURE, 0.8f, 0.2f},
+    {P_WALL_CABINET, 0.5f, 0.2f}, {P_BOARD, 0.3f, 0.3f}, {P_PAPERS, 0.1f, 0.3f}, {P_RUG, 0.2f, 0.1f}}},
   { /* office */
-   {3.6f, 5.4f}, {3.4f, 4.8f}, true,
-   {{G_DESK, 1, 0}, {G_DESK, 0.8f, 0.1f}, {P_SHELVES, 0.6f, 0.2f}, {P_BOOKSHELF, 0.7f, 0.2f}, {P_CABINET, 0.6f, 0.2f},
-    {G_DESK, 0.2f, 0.3f}, {P_BOXES, 0.2f, 0.5f}, {P_BAG, 0.2f, 0.4f}, {P_PLANT, 0.3f, 0.2f}, {P_STANDING_LAMP, 0.1f, 0.1f},
-    {P_WHITEBOARD, 0.9f, 0}, {P_PICTURE, 0.3f, 0.2f}, {P_PAPERS, 0.3f, 0.5f}, {P_CLOTHES, 0.1f, 0.3f}, {P_RADIATOR, 0.4f, 0},
-    {P_PILLAR, 0.2f, 0}}},
+   {3.4f, 5.0f}, {3.2f, 4.6f}, true,
+   {{G_DESK, 1, 0}, {G_DESK, 0.9f, 0.1f}, {P_SHELVES, 0.7f, 0.2f}, {P_BOOKSHELF, 0.8f, 0.2f},
+    {P_CABINET, 0.7f, 0.2f}, {G_DESK, 0.3f, 0.3f}, {P_BOXES, 0.3f, 0.5f}, {P_BAG, 0.2f, 0.4f},
+    {P_PLANT, 0.4f, 0.2f}, {P_STANDING_LAMP, 0.1f, 0.1f}, {P_WHITEBOARD, 1, 0},
+    {P_PICTURE, 0.4f, 0.2f}, {P_PAPERS, 0.4f, 0.5f}, {P_PAPERS, 0.1f, 0.5f}, {P_CLOTHES, 0.2f, 0.3f},
+    {P_TELEVISION, 0.2f, 0.2f}, {P_RADIATOR, 0.4f, 0}, {P_PILLAR, 0.2f, 0}}},
   { /* workshop, laboratory */
-   {4.0f, 6.0f}, {3.8f, 5.2f}, true,
-   {{G_TABLE, 0.9f, 0}, {P_SHELVES, 1, 0}, {P_SHELVES, 0.6f, 0.3f}, {G_DESK, 0.9f, 0}, {P_CABINET, 0.8f, 0.1f}, {P_BOXES, 0.6f, 0.4f},
-    {P_BOXES, 0.3f, 0.5f}, {P_COUNTER, 0.4f, 0}, {P_BAG, 0.1f, 0.3f}, {P_WHITEBOARD, 0.9f, 0}, {P_TELEVISION, 0.4f, 0},
-    {P_PAPERS, 0.5f, 0.4f}, {P_CLOTHES, 0.3f, 0.4f}, {P_BOARD, 0.2f, 0.3f}, {P_PILLAR, 0.3f, 0}}},
+   {3.6f, 5.4f}, {3.4f, 4.8f}, true,
+   {{G_TABLE, 1, 0}, {P_SHELVES, 1, 0}, {P_SHELVES, 0.7f, 0.3f}, {G_DESK, 1, 0},
+    {P_CABINET, 0.9f, 0.1f}, {P_BOXES, 0.7f, 0.4f}, {P_COUNTER, 0.5f, 0}, {P_BOXES, 0.5f, 0.5f},
+    {P_CABINET, 0.4f, 0.4f}, {P_BAG, 0.2f, 0.3f}, {P_WHITEBOARD, 1, 0}, {P_TELEVISION, 0.5f, 0},
+    {P_PAPERS, 0.6f, 0.4f}, {P_PAPERS, 0.2f, 0.5f}, {P_CLOTHES, 0.3f, 0.4f}, {P_BOARD, 0.3f, 0.3f},
+    {P_PILLAR, 0.3f, 0}}},
 };
 
 static int draw_kind(layout *l) {
@@ -402,7 +408,7 @@ static void set_exposure(asl_scene *scene, const asl_rooms_domain *domain) {
   sum += reference_light(scene, vec(-h.x, 0, 1.2f), vec(1, 0, 0));
   sum += reference_light(scene, vec(0, h.y, 1.2f), vec(0, -1, 0));
   sum += reference_light(scene, vec(0, -h.y, 1.2f), vec(0, 1, 0));
-  scene->exposure = domain->sensor_exposure * 6 / fmaxf(sum, 1e-3f);
+  scene->exposure = domain->sensor_exposure * 6 / most(sum, 1e-3f);
 }
 
 static void add_lights(layout *l, bool office) {

@@ -1,9 +1,11 @@
 /* Private to rooms*.c: what a room is made of, and the passes that turn it into pixels.
  *
- *   rooms_furniture.c  pieces of furniture, built from boxes, frustums and ellipsoids
+ *   rooms_parts.c      boxes, frustums, ellipsoids, and small things built from them
+ *   rooms_furniture.c  pieces of furniture
  *   rooms_scene.c      which pieces stand where, windows, lights, materials
  *   rooms_camera.c     the camera path
  *   rooms_trace.c      which surface a pixel or a ray meets
+ *   rooms_material.c   the materials of a room
  *   rooms_surface.c    what a surface looks like: procedural textures
  *   rooms_render.c     light, anti-aliasing, sensor: the picture
  *   rooms.c            the source: parameters and planes */
@@ -32,6 +34,8 @@ static inline asl_vec vec_unit(asl_vec a) { return vec_scale(a, 1.0f / sqrtf(vec
 static inline asl_vec vec_mix(asl_vec a, asl_vec b, float t) {
   return vec_add(a, vec_scale(vec_sub(b, a), t));
 }
+static inline float least(float a, float b) { return a < b ? a : b; }
+static inline float most(float a, float b) { return a > b ? a : b; }
 static inline float clampf(float x, float lo, float hi) { return x < lo ? lo : x > hi ? hi : x; }
 
 /* ---- random numbers ------------------------------------------------------------------------- */
@@ -122,10 +126,10 @@ typedef struct asl_window {
   float half_width, half_height;
 } asl_window;
 
-enum { ROOMS_PARTS = 1024, ROOMS_OBJECTS = 160, ROOMS_LIGHTS = 3, ROOMS_SIDE_LIGHTS = 3, ROOMS_WINDOWS = 2 };
+enum { ROOMS_PARTS = 512, ROOMS_OBJECTS = 128, ROOMS_LIGHTS = 3, ROOMS_SIDE_LIGHTS = 3, ROOMS_WINDOWS = 2 };
 
 typedef struct asl_scene {
-  asl_vec half;  /* of the room: x, y in [-half, half], z in [0, half.z] */
+  asl_vec half;  /* of the room: x, y in [-half, half], z in [0, 2 half.z] */
   int parts, objects, lights, side_lights, windows;
   asl_light light[ROOMS_LIGHTS]; /* lamps, then windows; all cast shadows */
   asl_vec side_at[ROOMS_SIDE_LIGHTS], side_power[ROOMS_SIDE_LIGHTS]; /* small, cast none */
@@ -145,6 +149,19 @@ void asl_rooms_paint(asl_scene *scene, const asl_rooms_domain *domain, asl_rooms
 /* Starts an object at `origin` (its base), turned so that its local +y looks along (-sine, cosine). */
 void asl_rooms_begin(asl_scene *scene, asl_vec origin, float cosine, float sine);
 void asl_rooms_end(asl_scene *scene); /* finishes its bounds; drops it when it has no parts */
+/* Goes on with a new object in the same frame: small bounds make rays fast. */
+void asl_rooms_split(asl_scene *scene);
+
+/* Solids of the current object; beyond ROOMS_PARTS they are left out. */
+void asl_box(asl_scene *s, int label, int material, float x0, float x1, float y0, float y1, float z0, float z1);
+/* A round post, cone or disc around a vertical axis. */
+void asl_post(asl_scene *s, int label, int material, float x, float y, float z0, float z1, float bottom, float top);
+void asl_ball(asl_scene *s, int label, int material, float x, float y, float z, float rx, float ry, float rz);
+/* A lamp shade with its light; (x, y, z) is its middle. */
+void asl_lamp_shade(asl_scene *s, float x, float y, float z, float r, float h);
+/* A row of books from x0 to x1, up to `room` high, their spines near y1. */
+void asl_books(asl_scene *s, asl_rooms_random *random, float x0, float x1, float y1, float z, float room, float fill);
+void asl_plant(asl_scene *s, asl_rooms_random *random, float x, float y, float z, float r, float h);
 
 /* A piece of furniture fills x in [-w/2, w/2], y in [0, d] (back to front) and z in [0, h]. */
 typedef void (*asl_rooms_builder)(asl_scene *scene, asl_rooms_random *random, float w, float d, float h);
@@ -219,10 +236,9 @@ static inline asl_ray camera_ray(const asl_camera *c, float x, float y) {
 /* For every pixel the nearest surface and its depth. */
 void asl_rooms_visible(const asl_scene *scene, const asl_camera *camera, int height, int width, asl_surface *surface,
                        float *depth);
-/* Distance at which a ray meets the part of a surface id (or the room) and the surface met there;
- * false when it does not. */
-bool asl_rooms_meet(const asl_scene *scene, asl_surface id, const asl_ray *ray, float *distance,
-                    asl_surface *surface);
+/* For each of four rays the nearest surface, of the parts of these surfaces and the room, and its distance. */
+void asl_rooms_nearest(const asl_scene *scene, const asl_surface *among, int n, const asl_ray rays[4], float distance[4],
+                       asl_surface surface[4]);
 
 typedef struct asl_near { /* objects that can matter to a bundle of rays */
   int count;
@@ -231,8 +247,10 @@ typedef struct asl_near { /* objects that can matter to a bundle of rays */
 
 /* The objects that can be met on the way from a ball of radius ra around a to one of rb around b. */
 void asl_rooms_between(const asl_scene *scene, asl_vec a, float ra, asl_vec b, float rb, asl_near *out);
-/* Is one of them between `from` and `from + along`, ends excluded? */
-bool asl_rooms_blocked(const asl_scene *scene, const asl_near *near, const asl_ray *ray);
+/* For each of four rays the part of the way from `from` to `from + along` that is free of these
+ * objects, 1 = all of it. Unless `all`, it may be less than that once something is in the way: then
+ * only whether it is 1 has a meaning. A ray of length 0 is free. */
+void asl_rooms_free(const asl_scene *scene, const asl_near *near, const asl_ray rays[4], bool all, float free[4]);
 
 /* The world normal of a surface at a point, and the point in the frame of its part (or of the room). */
 asl_vec asl_rooms_normal(const asl_scene *scene, asl_surface surface, asl_vec at, asl_vec *local);
@@ -247,6 +265,8 @@ asl_vec asl_rooms_reflectance(const asl_scene *scene, asl_surface surface, asl_v
 /* A linear reflectance from hue (in turns), saturation and value. */
 asl_vec asl_rooms_hsv(float hue, float saturation, float value);
 
+/* Can a surface element be lit from the point `from` of a light at all? */
+bool asl_rooms_faces(const asl_light *light, asl_vec from, asl_vec at, asl_vec normal);
 /* Irradiance at a point with a normal from the light's point `from`, per unit of its power. */
 float asl_rooms_form_factor(const asl_light *light, asl_vec from, asl_vec at, asl_vec normal);
 

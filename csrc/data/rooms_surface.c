@@ -45,24 +45,24 @@ static float noise(float x, float y, uint32_t seed) {
 static float shown(float size, float foot) { return clampf(1.5f * size / foot - 0.5f, 0, 1); }
 
 static float grain(const texel *t, float su, float sv, uint32_t salt) {
-  float k = shown(fminf(su, sv), t->foot);
+  float k = shown(least(su, sv), t->foot);
   return k > 0 ? k * noise(t->u / su, t->v / sv, t->seed + salt) : 0;
 }
 
 /* Share of the pixel a line of a width covers whose middle is `d` away. */
 static float line(float d, float width, float foot) {
   float f = foot > 1e-4f ? foot : 1e-4f;
-  return clampf((width / 2 - fabsf(d)) / f + 0.5f, 0, 1) * fminf(1, width / f);
+  return clampf((width / 2 - fabsf(d)) / f + 0.5f, 0, 1) * least(1, width / f);
 }
 
 /* Distance to the nearest multiple of `period`. */
 static float near_multiple(float x, float period) { return x - period * floorf(x / period + 0.5f); }
 
 static float step_edge(float d, float foot) { /* 0 below, 1 above, soft over the footprint */
-  return clampf(d / fmaxf(foot, 1e-4f) + 0.5f, 0, 1);
+  return clampf(d / most(foot, 1e-4f) + 0.5f, 0, 1);
 }
 
-static asl_vec shade(asl_vec colour, float k) { return vec_scale(colour, fmaxf(k, 0.05f)); }
+static asl_vec shade(asl_vec colour, float k) { return vec_scale(colour, most(k, 0.05f)); }
 
 /* ---- textures -------------------------------------------------------------------------------------- */
 static asl_vec wood(const asl_material *m, const texel *t) {
@@ -81,9 +81,9 @@ static asl_vec planks(const asl_material *m, const texel *t) {
   float row = floorf(t->v / width), shift = length * hash_unit((uint32_t)(int)row, 7, t->seed);
   float board = floorf((t->u + shift) / length);
   float tone = hash_unit((uint32_t)(int)row, (uint32_t)(int)board, t->seed) - 0.5f;
-  float gap = fmaxf(line(near_multiple(t->v, width), 0.008f, t->foot), line(near_multiple(t->u + shift, length), 0.008f, t->foot));
+  float gap = most(line(near_multiple(t->v, width), 0.008f, t->foot), line(near_multiple(t->u + shift, length), 0.008f, t->foot));
   float k = 0.4f * tone * shown(width, t->foot) + 0.15f * grain(t, 0.4f, 0.025f, 3);
-  return vec_mix(shade(m->colour, 1 + m->grain * k), m->second, gap * fminf(m->grain, 1));
+  return vec_mix(shade(m->colour, 1 + m->grain * k), m->second, gap * least(m->grain, 1));
 }
 
 static asl_vec tiles(const asl_material *m, const texel *t) {
@@ -91,9 +91,9 @@ static asl_vec tiles(const asl_material *m, const texel *t) {
   float i = floorf(t->u / size), j = floorf(t->v / size);
   float tone = hash_unit((uint32_t)(int)i, (uint32_t)(int)j, t->seed) - 0.5f;
   if (m->seed & 2) tone += ((int)i + (int)j) & 1 ? 0.8f : -0.8f; /* chequered */
-  float gap = fmaxf(line(near_multiple(t->v, size), 0.012f, t->foot), line(near_multiple(t->u, size), 0.012f, t->foot));
+  float gap = most(line(near_multiple(t->v, size), 0.012f, t->foot), line(near_multiple(t->u, size), 0.012f, t->foot));
   float k = 0.3f * tone * shown(size, t->foot) + 0.08f * grain(t, 0.1f, 0.1f, 4);
-  return vec_mix(shade(m->colour, 1 + m->grain * k), m->second, gap * fminf(m->grain, 1));
+  return vec_mix(shade(m->colour, 1 + m->grain * k), m->second, gap * least(m->grain, 1));
 }
 
 static asl_vec carpet(const asl_material *m, const texel *t) {
@@ -106,7 +106,7 @@ static asl_vec cloth(const asl_material *m, const texel *t) {
   asl_vec c = shade(m->colour, 1 + m->grain * k);
   if (m->seed % 3 == 0) { /* woven stripes */
     float s = line(near_multiple(t->u, 0.24f), 0.06f, t->foot);
-    c = vec_mix(c, m->second, 0.7f * s * fminf(m->grain, 1));
+    c = vec_mix(c, m->second, 0.7f * s * least(m->grain, 1));
   }
   return c;
 }
@@ -119,7 +119,7 @@ static asl_vec plain(const asl_material *m, const texel *t) {
 static asl_vec stripes(const asl_material *m, const texel *t) {
   float s = line(near_multiple(t->u, 0.26f), 0.13f, t->foot), k = 0.05f * grain(t, 0.04f, 0.04f, 12);
   float f = line(near_multiple(t->u, 0.26f), 0.02f, t->foot) * line(near_multiple(t->v, 0.18f), 0.05f, t->foot);
-  asl_vec c = vec_mix(m->colour, m->second, s * fminf(m->grain, 1));
+  asl_vec c = vec_mix(m->colour, m->second, s * least(m->grain, 1));
   return shade(vec_mix(c, m->colour, f), 1 + m->grain * k);
 }
 
@@ -127,15 +127,15 @@ static asl_vec bricks(const asl_material *m, const texel *t) {
   const float h = 0.08f, w = 0.24f;
   float row = floorf(t->v / h), u = t->u + 0.5f * w * (float)((int)row & 1), column = floorf(u / w);
   float tone = hash_unit((uint32_t)(int)row, (uint32_t)(int)column, t->seed) - 0.5f;
-  float gap = fmaxf(line(near_multiple(t->v, h), 0.014f, t->foot), line(near_multiple(u, w), 0.014f, t->foot));
+  float gap = most(line(near_multiple(t->v, h), 0.014f, t->foot), line(near_multiple(u, w), 0.014f, t->foot));
   float k = 0.45f * tone * shown(h, t->foot) + 0.15f * grain(t, 0.03f, 0.03f, 13);
-  return vec_mix(shade(m->colour, 1 + m->grain * k), m->second, 0.7f * gap * fminf(m->grain, 1));
+  return vec_mix(shade(m->colour, 1 + m->grain * k), m->second, 0.7f * gap * least(m->grain, 1));
 }
 
 static asl_vec panels(const asl_material *m, const texel *t) { /* v = height above the floor here */
   if (t->v > 1.0f) return shade(plain(m, t), 1 - 0.4f * line(t->v - 1.02f, 0.04f, t->foot));
   float groove = line(near_multiple(t->u, 0.16f), 0.012f, t->foot);
-  float k = 1 - 0.45f * fminf(m->grain, 1) * groove + m->grain * 0.06f * grain(t, 0.02f, 0.4f, 14);
+  float k = 1 - 0.45f * least(m->grain, 1) * groove + m->grain * 0.06f * grain(t, 0.02f, 0.4f, 14);
   return shade(m->second, k);
 }
 
@@ -161,13 +161,13 @@ static asl_vec door_leaf(const asl_material *m, const texel *t) {
   for (int i = 0; i < 2; i++) { /* two recessed panels */
     float hv = i ? 0.42f * t->hv : 0.3f * t->hv, cv = i ? -0.42f * t->hv : 0.5f * t->hv;
     float du = fabsf(t->u) - 0.68f * t->hu, dv = fabsf(t->v - cv) - hv;
-    edge = fmaxf(edge, line(fmaxf(du, dv), 0.03f, t->foot));
+    edge = most(edge, line(most(du, dv), 0.03f, t->foot));
   }
   return shade(wood(m, t), 1 - 0.35f * edge);
 }
 
 static asl_vec picture(const asl_material *m, const texel *t) {
-  float margin = 0.12f * fminf(t->hu, t->hv), u = t->u / (t->hu - margin), v = t->v / (t->hv - margin);
+  float margin = 0.12f * least(t->hu, t->hv), u = t->u / (t->hu - margin), v = t->v / (t->hv - margin);
   float f = t->foot / t->hu;
   if (fabsf(u) > 1 || fabsf(v) > 1) return vec(0.8f, 0.78f, 0.72f);
   float hue = hash_unit(t->seed, 1, 0);
@@ -208,7 +208,7 @@ static asl_vec books(const texel *t) {
   const float width = 0.034f;
   float i = floorf(t->u / width), a = t->u / width - i;
   uint32_t book = hash3((uint32_t)(int)i, t->seed, 21);
-  asl_vec c = asl_rooms_hsv(asl_uniform(book), 0.25f + 0.5f * hash_unit(book, 1, 0), 0.3f + 0.55f * hash_unit(book, 2, 0));
+  asl_vec c = asl_rooms_hsv(asl_uniform(book), 0.15f + 0.45f * hash_unit(book, 1, 0), 0.3f + 0.55f * hash_unit(book, 2, 0));
   float v = t->v / t->hv, top = 1 - 0.22f * hash_unit(book, 3, 0);
   if (v > top) return vec(0.02f, 0.02f, 0.02f);
   float round = 0.7f + 1.2f * a * (1 - a);
@@ -232,7 +232,7 @@ static asl_vec board(const asl_material *m, const texel *t) {
   asl_vec c = written(m, t, 0.11f, 0.15f);
   float x = t->u - 0.55f * t->hu, y = t->v - 0.1f * t->hv, r = sqrtf(x * x + y * y); /* a sketch */
   float ring = line(r - 0.16f, 0.02f, t->foot), axis = line(y + 0.22f, 0.02f, t->foot) * (fabsf(x) < 0.25f);
-  return vec_mix(c, vec(0.5f, 0.05f, 0.05f), 0.8f * fmaxf(ring, axis));
+  return vec_mix(c, vec(0.5f, 0.05f, 0.05f), 0.8f * most(ring, axis));
 }
 
 static asl_vec cardboard(const asl_material *m, const texel *t) {
@@ -242,12 +242,12 @@ static asl_vec cardboard(const asl_material *m, const texel *t) {
 }
 
 static asl_vec rug(const asl_material *m, const texel *t) {
-  float edge = fminf(t->hu - fabsf(t->u), t->hv - fabsf(t->v));
+  float edge = least(t->hu - fabsf(t->u), t->hv - fabsf(t->v));
   float border = line(edge - 0.12f, 0.1f, t->foot);
   float diamond = fabsf(near_multiple(t->u, 0.5f)) + fabsf(near_multiple(t->v, 0.5f));
   float mark = edge > 0.2f ? line(diamond - 0.16f, 0.07f, t->foot) : 0;
   float k = 0.2f * grain(t, 0.02f, 0.02f, 16) + 0.1f * grain(t, 0.2f, 0.2f, 17);
-  asl_vec c = vec_mix(m->colour, m->second, fmaxf(border, 0.8f * mark) * fminf(m->grain, 1));
+  asl_vec c = vec_mix(m->colour, m->second, most(border, 0.8f * mark) * least(m->grain, 1));
   return shade(c, 1 + m->grain * k);
 }
 
@@ -262,7 +262,7 @@ static asl_vec screen(const asl_material *m, const texel *t, asl_vec *glow) {
   if (hash3(t->seed, 51, 0) % 3 == 0) return c; /* off */
   float u = t->u / t->hu, v = t->v / t->hv, f = t->foot / t->hu;
   float list = step_edge(-0.45f - u, f), head = step_edge(v - 0.82f, f);
-  asl_vec page = vec_mix(vec(0.5f, 0.55f, 0.6f), asl_rooms_hsv(hash_unit(t->seed, 52, 0), 0.5f, 0.6f), fmaxf(list, head));
+  asl_vec page = vec_mix(vec(0.5f, 0.55f, 0.6f), asl_rooms_hsv(hash_unit(t->seed, 52, 0), 0.5f, 0.6f), most(list, head));
   float text = line(near_multiple(t->v, 0.03f), 0.012f, t->foot) * (noise(t->u / 0.03f, floorf(t->v / 0.03f), t->seed) > -0.2f);
   *glow = vec_mul(m->second, vec_mix(page, vec(0.08f, 0.08f, 0.1f), 0.7f * text * (1 - head)));
   return c;

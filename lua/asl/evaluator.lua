@@ -30,7 +30,8 @@ local function request(self, data, first)
   for position = first, math.min(first + self.batch - 1, #data) do
     rows[#rows + 1] = { dataset = data, position = position }
   end
-  return #rows > 0 and self.loader:request { rows = rows, size = self.size, planes = { "image", "label" } } or nil
+  return #rows > 0 and self.loader:request { rows = rows, size = self.size, planes = { "image", "label" },
+    seed = 0, step = 0 } or nil
 end
 
 --- Confusion matrix of a network on a dataset, in evaluation mode: whole pictures, no augmentation,

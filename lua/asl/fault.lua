@@ -34,12 +34,12 @@ local function describe_function(info)
   return info.name and " in function " .. info.name or " in a function"
 end
 
---- Looks at the stack above `level`: where the user's code is, and which frame the message names.
+--- Looks at the stack from `level` up to fault.catch: where the user's code is, and which frame the message names.
 local function look(message, level)
   local frames, named = {}, nil
   while true do
-    local info = debug.getinfo(level, "Slnt")
-    if not info then break end
+    local info = debug.getinfo(level, "Slnf")
+    if not info or info.func == fault.catch then break end
     local prefix = string.format("%s:%d: ", info.short_src, info.currentline)
     if not named and info.what ~= "C" and message:sub(1, #prefix) == prefix then
       named = { length = #prefix, info = info }
@@ -52,27 +52,30 @@ end
 
 --- Turns any error value into a fault; the message handler of fault.catch, and for xpcall elsewhere. A fault passes.
 ---@param value any  what error() was given
----@return table fault  { message, hint, exit_code, frames, trace }
+---@return table fault  { message, hint, exit_code, callers, trace }
 function fault.handler(value)
   if getmetatable(value) == Fault and value.trace then return value end
   local raised = getmetatable(value) == Fault and value or nil
   local message = raised and raised.message or (type(value) == "string" and value or tostring(value))
   local frames, named = look(message, 3)
-  local shown = {}
-  for i, info in ipairs(frames) do
-    shown[i] = place(info) .. describe_function(info)
-  end
   if named then
     local at = is_users(named.info) and named.info or frames[1]
     if at then message = place(at) .. ": " .. message:sub(named.length + 1) end
+  end
+  local interrupted = message == "interrupted" and frames[1] ~= nil
+  if interrupted then message = "interrupted at " .. place(frames[1]) end
+  local callers = {}
+  -- The first frame is in the message; one raised without a position is not about a place.
+  for i = (named or interrupted) and 2 or 1, raised and not named and 0 or #frames do
+    callers[#callers + 1] = place(frames[i]) .. describe_function(frames[i])
   end
   local text, hint = message:match("^(.-)\nhint: (.*)$")
   return setmetatable({
     message = text or message,
     hint = raised and raised.hint or hint,
-    exit_code = raised and raised.exit_code or (message == "interrupted" and fault.exit.interrupted) or nil,
-    frames = shown,
-    trace = debug.traceback(tostring(value), 2),
+    exit_code = raised and raised.exit_code or (interrupted and fault.exit.interrupted) or nil,
+    callers = callers,
+    trace = debug.traceback(nil, 2),
   }, Fault)
 end
 
@@ -82,7 +85,8 @@ end
 ---@return boolean ok
 ---@return any ...  results, or the fault
 function fault.catch(f, ...)
-  return xpcall(f, fault.handler, ...)
+  local results = table.pack(xpcall(f, fault.handler, ...)) -- no tail call: this frame ends what `look` sees
+  return table.unpack(results, 1, results.n)
 end
 
 --- Raises an error that knows what would be right and with which code the program should end.
@@ -117,8 +121,8 @@ function fault.text(this, trace)
   if trace then
     lines[#lines + 1] = this.trace
   else
-    for i = 2, math.min(#this.frames, 8) do
-      lines[#lines + 1] = "  called from " .. this.frames[i]
+    for i = 1, math.min(#this.callers, 8) do
+      lines[#lines + 1] = "  called from " .. this.callers[i]
     end
   end
   return table.concat(lines, "\n")

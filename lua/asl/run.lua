@@ -18,6 +18,7 @@ local core = require "asl.core"
 local fault = require "asl.fault"
 local fs = require "asl.fs"
 local json = require "asl.json"
+local listing = require "asl.run.listing"
 local log = require "asl.log"
 local manifest = require "asl.manifest"
 local options = require "asl.options"
@@ -34,10 +35,6 @@ Run.__index = Run
 local run = {}
 
 local status_interval = 1 -- seconds between two writes of status.json
-
-local function utc(time, format)
-  return os.date("!" .. format, math.floor(time))
-end
 
 -- The message of an error without the place in ASL's own code where it was noticed.
 local function cause(message)
@@ -265,7 +262,7 @@ end
 local function take_directory(given, time)
   for attempt = 1, 100 do
     local salt = core.sha256(("%s %d %.9f %d"):format(core.hostname(), core.pid(), time, attempt))
-    local id = given.id or utc(time, "%Y%m%d-%H%M%S-") .. salt:sub(1, 4)
+    local id = given.id or listing.utc(time, "%Y%m%d-%H%M%S-") .. salt:sub(1, 4)
     local path = fs.join(given.runs, given.name, id)
     if not fs.stat(fs.join(path, "manifest.json")) then
       fs.mkdirs(path)
@@ -280,12 +277,20 @@ local function take_directory(given, time)
   error(("no free name for a run below %q"):format(given.runs), 0)
 end
 
+-- Gives the lock back when the action fails.
+local function holding(lock, action, ...)
+  local ok, result = pcall(action, ...)
+  if ok then return result end
+  lock:release()
+  error(result, 0)
+end
+
 -- A run in an empty directory whose lock is held.
 local function begin(path, lock, id, given, time)
   local self = guard(path, new, path, given.name, id, given.quiet, lock)
   guard(path, fs.mkdirs, self:file("ckpt"))
   self.manifest = {
-    format = 1, name = given.name, id = id, created = time, created_utc = utc(time, "%Y-%m-%dT%H:%M:%SZ"),
+    format = 1, name = given.name, id = id, created = time, created_utc = listing.utc(time, "%Y-%m-%dT%H:%M:%SZ"),
     script = given.script and fs.realpath(given.script), argv = json.array(given.argv), config = given.config,
     environment = manifest.environment(), git = manifest.git(given.script and fs.dirname(given.script) or "."),
     datasets = {}, code = {},
@@ -316,7 +321,7 @@ function run.create(given)
   end
   local time = core.now()
   local ok, path, id, lock = pcall(take_directory, given, time)
-  if ok then return begin(path, lock, id, given, time) end
+  if ok then return holding(lock, begin, path, lock, id, given, time) end
   if type(path) == "table" then error(path, 0) end
   fault.raise("cannot begin a run: " .. cause(path), { level = 0, exit_code = fault.exit.io,
     hint = "--runs DIR names a directory that can be written" })
@@ -344,14 +349,7 @@ local function read_times(path)
   return times, sessions
 end
 
-local function reopen(path, given)
-  local locked, lock = pcall(fs.lock, fs.join(path, "lock"))
-  if not locked then
-    fault.raise("the run is going on elsewhere: " .. cause(lock), { level = 0, exit_code = fault.exit.usage })
-  end
-  local description = json.read(fs.join(path, "manifest.json"))
-  local self = new(path, description.name, description.id, given.quiet, lock)
-  self.manifest, self.accept_changes = description, given.accept_changes
+local function go_on(self, given)
   if self.journal.dropped > 0 then
     self:warn(("%q ended in a torn record; its %d bytes were cut off"):format(self.journal.path, self.journal.dropped))
   end
@@ -359,11 +357,25 @@ local function reopen(path, given)
   self.sealed = self.journal:size() > 0
   go_back(self)
   local times, sessions = read_times(self:file("clock"))
-  self.view = tensorboard.rebuild(self:file("tb"), self.journal.path, path, times, description.created + sessions)
-  self.state.step = self.last_step
+  self.view = tensorboard.rebuild(self:file("tb"), self.journal.path, self.path, times,
+    self.manifest.created + sessions)
   self:clock { session = sessions + 1, pid = core.pid(), host = core.hostname() }
+  self.state.step = self.last_step
   self:status { state = "running" }
-  return self
+end
+
+local function reopen(path, given)
+  local locked, lock = pcall(fs.lock, fs.join(path, "lock"))
+  if not locked then
+    fault.raise("the run is going on elsewhere: " .. cause(lock), { level = 0, exit_code = fault.exit.usage })
+  end
+  return holding(lock, function()
+    local description = json.read(fs.join(path, "manifest.json"))
+    local self = new(path, description.name, description.id, given.quiet, lock)
+    self.manifest, self.accept_changes = description, given.accept_changes
+    go_on(self, given)
+    return self
+  end)
 end
 
 --- Opens a run to go on with it: the log is cut back to the newest whole checkpoint, whose state
@@ -394,7 +406,8 @@ function Run:child(name, config)
   local child
   if not fs.stat(fs.join(path, "manifest.json")) then
     guard(path, fs.mkdirs, path)
-    child = begin(path, guard(path, fs.lock, fs.join(path, "lock")), name, {
+    local lock = guard(path, fs.lock, fs.join(path, "lock"))
+    child = holding(lock, begin, path, lock, name, {
       name = self.name, config = config, script = self.manifest.script, argv = self.manifest.argv, quiet = self.quiet,
     }, core.now())
   elseif json.read(fs.join(path, "status.json")).state == "done" then
@@ -431,7 +444,8 @@ function Run:close()
   for _, child in ipairs(self.children) do
     child:close()
   end
-  self.view:close()
+  local ok, problem = pcall(self.view.close, self.view)
+  if not ok then self:warn("the TensorBoard view ends early: " .. cause(problem)) end
   self.journal:close()
   self.clocks:close()
   self.lock:release()
@@ -439,57 +453,6 @@ end
 
 Run.__close = Run.close
 
--- ---- listing ------------------------------------------------------------------------------------
-
-local function describe(path)
-  local read, description = pcall(json.read, fs.join(path, "manifest.json"))
-  local told, status = pcall(json.read, fs.join(path, "status.json"))
-  if not read then return nil end
-  if not told then status = { state = "unknown" } end
-  local state = status.state
-  -- Who is killed cannot say so, but its lock is gone.
-  if state == "running" and not fs.locked(fs.join(path, "lock")) then state = "killed" end
-  return {
-    path = path, name = description.name, id = description.id, created = description.created, state = state,
-    step = status.step, task = status.task, message = status.message,
-  }
-end
-
---- The runs below a directory, oldest first.
----@param dir string
----@return {path: string, name: string, id: string, created: number, state: string, step: integer?,
----  task: string?, message: string?}[]  `state`: "running", "done", "preempted", "failed", or "killed"
----  when the process is gone without a word
-function run.list(dir)
-  local found = {}
-  for _, name in ipairs(fs.stat(dir) and fs.list(dir) or {}) do
-    local group = fs.join(dir, name)
-    for _, id in ipairs(fs.stat(group).is_dir and fs.list(group) or {}) do
-      found[#found + 1] = describe(fs.join(group, id))
-    end
-  end
-  table.sort(found, function(a, b)
-    if a.created ~= b.created then return a.created < b.created end
-    return a.path < b.path
-  end)
-  return found
-end
-
---- The same as a table to read.
----@param dir string
----@return string
-function run.list_text(dir)
-  local rows = {}
-  for i, entry in ipairs(run.list(dir)) do
-    rows[i] = {
-      entry.path, entry.state, entry.step and tostring(entry.step) or "", entry.task or "",
-      utc(entry.created, "%Y-%m-%d %H:%M UTC"), entry.message or "",
-    }
-  end
-  if #rows == 0 then return ("no runs in %q"):format(dir) end
-  return require("asl.progress").table {
-    header = { "run", "state", "step", "task", "began", "message" }, align = "llrlll", rows = rows,
-  }
-end
+run.list, run.list_text = listing.list, listing.list_text
 
 return run

@@ -4,7 +4,6 @@
 --- double tensors of the "scalars" plug-in, not the old float field, so that no digit is lost. The
 --- files are a view: they are made from a run's log and can be deleted and made again.
 
-local core = require "asl.core"
 local fs = require "asl.fs"
 local log = require "asl.log"
 local record = require "asl.record"
@@ -80,13 +79,24 @@ writer.__index = writer
 ---@return asl.tensorboard.writer
 function tensorboard.writer(path, time)
   fs.remove(path)
-  local self = setmetatable({ file = fs.append(path) }, writer)
-  self:put(double(1, time) .. bytes(3, "brain.Event:2"))
+  local self = setmetatable({ file = fs.append(path), pending = {}, flushed = time }, writer)
+  self:put(double(1, time) .. bytes(3, "brain.Event:2"), time)
   return self
 end
 
-function writer:put(message)
-  self.file:write(record.frame(message))
+-- Events wait for a second, so that logging a step costs no write for them.
+function writer:put(message, time)
+  self.pending[#self.pending + 1] = record.frame(message)
+  if time - self.flushed >= 1 then
+    self.flushed = time
+    self:flush()
+  end
+end
+
+function writer:flush()
+  if #self.pending == 0 then return end
+  self.file:write(table.concat(self.pending))
+  self.pending = {}
 end
 
 --- Numbers of one step. Steps of a tag must grow.
@@ -102,7 +112,7 @@ function writer:scalars(step, values, time)
   for i, tag in ipairs(tags) do
     summary[i] = scalar_value(tag, values[tag])
   end
-  self:put(event(time, step, bytes(5, table.concat(summary))))
+  self:put(event(time, step, bytes(5, table.concat(summary))), time)
 end
 
 --- A picture.
@@ -113,7 +123,7 @@ end
 function writer:image(step, tag, png, time)
   local width, height = string.unpack(">I4I4", png, 17)
   local tensor = string_tensor({ tostring(width), tostring(height), png }, { 3 })
-  self:put(event(time, step, bytes(5, summary_value(tag, tensor, "images", "blob_sequence"))))
+  self:put(event(time, step, bytes(5, summary_value(tag, tensor, "images", "blob_sequence"))), time)
 end
 
 --- A text.
@@ -123,11 +133,13 @@ end
 ---@param time number
 function writer:text(step, tag, markdown, time)
   local tensor = string_tensor({ markdown }, {})
-  self:put(event(time, step, bytes(5, summary_value(tag, tensor, "text", "tensor"))))
+  self:put(event(time, step, bytes(5, summary_value(tag, tensor, "text", "tensor"))), time)
 end
 
 function writer:close()
+  local ok, problem = pcall(self.flush, self)
   self.file:close()
+  if not ok then error(problem, 0) end
 end
 
 -- ---- the view of a run ----------------------------------------------------------------------------
@@ -183,11 +195,15 @@ function view:add(entry, time)
   if entry.task then show(self:writer(entry.task), entry, time, self.root) end
 end
 
+--- Closes all files, also when one of them cannot be finished; then it raises why.
 function view:close()
+  local problem
   for _, open in pairs(self.writers) do
-    open:close()
+    local ok, message = pcall(open.close, open)
+    problem = problem or not ok and message
   end
   self.writers = {}
+  if problem then error(problem, 0) end
 end
 
 --- Makes the view of a log from its beginning.

@@ -7,8 +7,8 @@
 #include "base/hd.h"
 
 #define ASL_REAL_FORMULAS(T, suffix)                                                      \
-  ASL_HD T asl_maximum_##suffix(T a, T b) { return a > b || a != a ? a : b; }             \
-  ASL_HD T asl_minimum_##suffix(T a, T b) { return a < b || a != a ? a : b; }             \
+  ASL_HD T asl_maximum_##suffix(T a, T b) { return (a > b) | (a != a) ? a : b; }             \
+  ASL_HD T asl_minimum_##suffix(T a, T b) { return (a < b) | (a != a) ? a : b; }             \
   ASL_HD T asl_relu_##suffix(T x) { return x <= 0 ? 0 : x; }                              \
   ASL_HD T asl_sign_##suffix(T x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
 

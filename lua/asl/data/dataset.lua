@@ -106,6 +106,9 @@ function Dataset:__tostring()
   return self:describe()
 end
 
+--- Raises unless there is a sample i.
+---@param i integer  from 1
+---@param level integer|nil  as in error(), counted from the caller; default 1
 function Dataset:check_position(i, level)
   if math.type(i) ~= "integer" or i < 1 or i > #self.ids then
     error(("%s: there is no sample %s; it has %d"):format(self.name, tostring(i), #self.ids), (level or 1) + 2)

@@ -105,6 +105,7 @@ end
 
 ---@class asl.FastSCNN : asl.Module
 ---@field classes integer
+---@field dropout number  probability, 0.1
 local FastSCNN = nn.class "FastSCNN"
 
 local DROPOUT = 0.1
@@ -146,14 +147,14 @@ local function fast_scnn(given)
     self.aux_classify = self:add("auxlayer.4", nn.conv2d(32, given.classes, { bias = true }))
   end
 
-  self.dropout_seed = given.seed
+  self.dropout, self.dropout_seed = DROPOUT, given.seed
   return self:materialise(given.seed, given.device)
 end
 
 --- Dropout before a classifying convolution. The mask is a pure function of (seed, counter, head).
 function FastSCNN:dropped(x, head)
-  if not self.training then return x end
-  return ops.dropout(x, { p = DROPOUT, seed = self.dropout_seed, counter = 2 * self.counter + head })
+  if not self.training or self.dropout == 0 then return x end
+  return ops.dropout(x, { p = self.dropout, seed = self.dropout_seed, counter = 2 * self.counter + head })
 end
 
 --- Pictures to class scores at one eighth of their size.

@@ -32,11 +32,20 @@ function replay:replayed_before(t)
   return self.replaying and mix.replayed_before(t, self.share, self.context.rows) or 0
 end
 
-function replay:recall(n, step)
-  if not self.buffer:has_past(self.task) then
-    error(("replay memory has lost every row of the past tasks: it holds %d rows; give it more, or select = \"per_task\"")
-      :format(self.buffer.capacity), 0)
+--- With draw = "tasks" every past task has its share of the draws, so each must still be in memory.
+local function check_memory(self)
+  local lost
+  for past, weight in ipairs(self.buffer:weights(self.task)) do
+    if weight == 0 and (self.draw == "tasks" or not self.buffer:has_past(self.task)) then lost = lost or past end
   end
+  if lost then
+    error(("replay memory has lost every row of task %d: it holds %d rows; give it more, or select = \"per_task\"")
+      :format(lost, self.buffer.capacity), 0)
+  end
+end
+
+function replay:recall(n, step)
+  check_memory(self)
   local slots = self.buffer:choose(n, step, self.task)
   local image, label = self.buffer:gather(slots)
   local tasks = {}
