@@ -139,23 +139,30 @@ typedef struct walk {
   void *context;
   const asl_finish *finish;
   line_fn make;
-  int64_t block, blocks_per_line;
+  int64_t phases, block, blocks_per_line; /* the phases of a block follow each other */
 } walk;
 
 static void walk_block(void *context, int64_t chunk) {
   const walk *k = context;
-  int64_t index = chunk / k->blocks_per_line, first = chunk % k->blocks_per_line * k->block;
-  walk_line(k->g, k->make, index, first, first + k->block, k->fn, k->context);
+  int64_t phase = chunk % k->phases, block = chunk / k->phases;
+  int64_t row = block / k->blocks_per_line, first = block % k->blocks_per_line * k->block;
+  walk_line(k->g, k->make, row * k->phases + phase, first, first + k->block, k->fn, k->context);
   if (k->finish)
-    k->finish->fn(k->finish->context, chunk, index * k->g->wo + first,
+    k->finish->fn(k->finish->context, block, row * k->g->wo + first,
                   least(k->block, k->g->wo - first));
 }
 
 void conv_walk(const asl_conv *g, bool to_dx, asl_span_fn fn, void *context,
                const asl_finish *finish) {
-  walk k = {.g = g, .fn = fn, .context = context, .finish = finish,
-            .make = to_dx ? line_of_dx : line_of_y, .block = block_pixels(to_dx ? g->c : g->o)};
-  int64_t lines = to_dx ? g->n * g->h * g->stride : g->n * g->ho;
-  k.blocks_per_line = ceil_div(to_dx ? ceil_div(g->w, g->stride) : g->wo, k.block);
-  asl_parallel(lines * k.blocks_per_line, walk_block, &k);
+  walk k = {.g = g, .fn = fn, .context = context, .finish = finish, .make = line_of_y,
+            .phases = 1, .block = block_pixels(to_dx ? g->c : g->o)};
+  int64_t rows = g->n * g->ho, pixels = g->wo;
+  if (to_dx) {
+    k.make = line_of_dx;
+    k.phases = g->stride;
+    rows = g->n * g->h;
+    pixels = ceil_div(g->w, g->stride);
+  }
+  k.blocks_per_line = ceil_div(pixels, k.block);
+  asl_parallel(rows * k.blocks_per_line * k.phases, walk_block, &k);
 }

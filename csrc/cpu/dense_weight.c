@@ -11,12 +11,12 @@
 #include "cpu/simd.h"
 
 enum {
-  ROWS = 128,          /* pixels copied at a time */
+  ROWS = 96,          /* pixels copied at a time */
   INNER = 256,        /* columns (tap, c) of a chunk; a multiple of 16 */
   PATCH = INNER + 16, /* row length of the copy: no power of two */
   SIDE = 48,          /* output channels copied at a time */
   SHARDS = 64,
-  SHARD_PIXELS = 1024, /* fewer are not worth a partial sum */
+  SHARD_PIXELS = 512, /* fewer are not worth a partial sum */
   PARTIAL_FLOATS = 1 << 21,
 };
 

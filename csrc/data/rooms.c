@@ -9,10 +9,10 @@
 
 #include "data/rooms_scene.h"
 
-/* ---- parameters --------------------------------------------------------------------------------- */
+/* ---- parameters --------------------------------------------------------------------------- */
 const asl_rooms_parameter asl_rooms_parameters[ASL_ROOMS_PARAMETER_COUNT] = {
 #define P(group, name, value, least, most) {#group, #name, value, least, most},
-  ASL_ROOMS_PARAMETERS(P)
+    ASL_ROOMS_PARAMETERS(P)
 #undef P
 };
 
@@ -38,19 +38,21 @@ static void list_known(const char *group, char *text, size_t size) {
     const asl_rooms_parameter *p = &asl_rooms_parameters[i];
     bool first = i == 0 || strcmp(p[0].group, p[-1].group) != 0;
     if (group_known ? strcmp(p->group, group) != 0 : !first) continue;
-    int n = snprintf(text + used, size - used, "%s%s", used ? ", " : "", group_known ? p->name : p->group);
+    int n = snprintf(text + used, size - used, "%s%s", used ? ", " : "",
+                     group_known ? p->name : p->group);
     if (n < 0 || (size_t)n >= size - used) return;
     used += (size_t)n;
   }
 }
 
-asl_status asl_rooms_domain_set(asl_rooms_domain *domain, const char *group, const char *name, double value) {
+asl_status asl_rooms_domain_set(asl_rooms_domain *domain, const char *group, const char *name,
+                                double value) {
   for (int i = 0; i < ASL_ROOMS_PARAMETER_COUNT; i++) {
     const asl_rooms_parameter *p = &asl_rooms_parameters[i];
     if (strcmp(p->group, group) != 0 || strcmp(p->name, name) != 0) continue;
     if (!(value >= (double)p->least && value <= (double)p->most))
-      return asl_fail(ASL_EINVAL, "rooms: %s.%s is %g, must be between %g and %g", group, name, value, (double)p->least,
-                      (double)p->most);
+      return asl_fail(ASL_EINVAL, "rooms: %s.%s is %g, must be between %g and %g", group, name,
+                      value, (double)p->least, (double)p->most);
     *parameter(domain, i) = (float)value;
     return ASL_OK;
   }
@@ -65,26 +67,31 @@ static asl_status check_domain(const asl_rooms_domain *d) {
     const char *what;
     float sum;
   } mix[] = {
-    {"layout: bedroom, living, kitchen, office, workshop",
-     d->layout_bedroom + d->layout_living + d->layout_kitchen + d->layout_office + d->layout_workshop},
-    {"wall: plain, stripes, bricks, panels", d->wall_plain + d->wall_stripes + d->wall_bricks + d->wall_panels},
-    {"floor: plain, planks, tiles, carpet", d->floor_plain + d->floor_planks + d->floor_tiles + d->floor_carpet},
+      {"layout: bedroom, living, kitchen, office, workshop",
+       d->layout_bedroom + d->layout_living + d->layout_kitchen + d->layout_office +
+           d->layout_workshop},
+      {"wall: plain, stripes, bricks, panels",
+       d->wall_plain + d->wall_stripes + d->wall_bricks + d->wall_panels},
+      {"floor: plain, planks, tiles, carpet",
+       d->floor_plain + d->floor_planks + d->floor_tiles + d->floor_carpet},
   };
   for (size_t i = 0; i < sizeof mix / sizeof *mix; i++)
-    if (mix[i].sum <= 0) return asl_fail(ASL_EINVAL, "rooms: %s are all 0, one must be more", mix[i].what);
+    if (mix[i].sum <= 0)
+      return asl_fail(ASL_EINVAL, "rooms: %s are all 0, one must be more", mix[i].what);
   if (d->layout_family != floorf(d->layout_family))
-    return asl_fail(ASL_EINVAL, "rooms: layout.family is %g, must be a whole number", (double)d->layout_family);
+    return asl_fail(ASL_EINVAL, "rooms: layout.family is %g, must be a whole number",
+                    (double)d->layout_family);
   return ASL_OK;
 }
 
-/* ---- the source ------------------------------------------------------------------------------------ */
+/* ---- the source --------------------------------------------------------------------------- */
 /* Rendered pictures are kept for the next time, as far as memory is granted: a sample is the same
  * whether it comes from here or is rendered again. */
 typedef struct rooms_source {
   asl_source base;
   asl_rooms_config config;
-  atomic_llong granted;       /* bytes that may still be taken */
-  _Atomic(uint8_t *) kept[];  /* per sample: image, then label; NULL = not kept */
+  atomic_llong granted;      /* bytes that may still be taken */
+  _Atomic(uint8_t *) kept[]; /* per sample: image, then label; NULL = not kept */
 } rooms_source;
 
 enum { KEPT_PLANES = 1 << ASL_PLANE_IMAGE | 1 << ASL_PLANE_LABEL };
@@ -162,8 +169,8 @@ static void fill_occlusion(const shot *s, const asl_camera *next, uint8_t *occlu
     for (int x = 0; x < s->width; x++, occlusion++) {
       float u, v;
       asl_vec p = seen_point(s, x, y), local;
-      bool in = project(next, p, &u, &v) && u >= -0.5f && v >= -0.5f && u < (float)s->width - 0.5f &&
-                v < (float)s->height - 0.5f;
+      bool in = project(next, p, &u, &v) && u >= -0.5f && v >= -0.5f &&
+                u < (float)s->width - 0.5f && v < (float)s->height - 0.5f;
       if (!in) {
         *occlusion = 1;
         continue;
@@ -180,14 +187,16 @@ static void fill_occlusion(const shot *s, const asl_camera *next, uint8_t *occlu
 
 static void fill_matrices(const asl_camera *c, asl_sample *out) {
   const float k[9] = {c->focal, 0, c->cx, 0, c->focal, c->cy, 0, 0, 1};
-  const float pose[16] = {c->right.x, c->down.x, c->forward.x, c->at.x, c->right.y, c->down.y, c->forward.y, c->at.y,
-                          c->right.z, c->down.z, c->forward.z, c->at.z, 0, 0, 0, 1};
+  const float pose[16] = {
+      c->right.x, c->down.x,  c->forward.x, c->at.x,      c->right.y, c->down.y, c->forward.y,
+      c->at.y,    c->right.z, c->down.z,    c->forward.z, c->at.z,    0,         0,
+      0,          1};
   memcpy(out->intrinsics, k, sizeof k);
   memcpy(out->pose, pose, sizeof pose);
 }
 
-static asl_status fill(const rooms_source *self, int64_t index, uint32_t planes, const asl_scene *scene, shot *s,
-                       asl_sample *out) {
+static asl_status fill(const rooms_source *self, int64_t index, uint32_t planes,
+                       const asl_scene *scene, shot *s, asl_sample *out) {
   const asl_rooms_config *config = &self->config;
   int64_t room = config->first_room + index / config->frames, frame = index % config->frames;
   size_t pixels = (size_t)s->height * (size_t)s->width;
@@ -198,20 +207,23 @@ static asl_status fill(const rooms_source *self, int64_t index, uint32_t planes,
   asl_camera previous = asl_rooms_camera_at(&path, &config->domain, frame - 1, s->height, s->width);
   asl_rooms_visible(scene, &s->camera, s->height, s->width, s->surface, s->depth);
   if (planes & 1u << ASL_PLANE_LABEL)
-    for (size_t i = 0; i < pixels; i++) out->label[i] = (uint8_t)asl_rooms_label(scene, s->surface[i]);
+    for (size_t i = 0; i < pixels; i++)
+      out->label[i] = (uint8_t)asl_rooms_label(scene, s->surface[i]);
   if (planes & 1u << ASL_PLANE_DEPTH) memcpy(out->depth, s->depth, pixels * sizeof *s->depth);
   if (planes & 1u << ASL_PLANE_FLOW) fill_flow(s, &next, out->flow);
   if (planes & 1u << ASL_PLANE_FLOW_BACK) fill_flow(s, &previous, out->flow_back);
   if (planes & 1u << ASL_PLANE_OCCLUSION) fill_occlusion(s, &next, out->occlusion);
   fill_matrices(&s->camera, out);
   if (!(planes & 1u << ASL_PLANE_IMAGE)) return ASL_OK;
-  uint64_t stream = (uint64_t)config->domain.layout_family << 48 | (uint64_t)ROOMS_SENSOR << 40 | (uint64_t)room;
+  uint64_t stream =
+      (uint64_t)config->domain.layout_family << 48 | (uint64_t)ROOMS_SENSOR << 40 | (uint64_t)room;
   asl_philox4 key = asl_philox(config->seed, ASL_PURPOSE_ROOMS, stream, (uint64_t)frame);
-  return asl_rooms_picture(scene, config, &s->camera, s->surface, s->depth, (uint64_t)key.v[1] << 32 | key.v[0],
-                           out->image);
+  return asl_rooms_picture(scene, config, &s->camera, s->surface, s->depth,
+                           (uint64_t)key.v[1] << 32 | key.v[0], out->image);
 }
 
-static asl_status render(const rooms_source *self, int64_t index, uint32_t planes, asl_sample *out) {
+static asl_status render(const rooms_source *self, int64_t index, uint32_t planes,
+                         asl_sample *out) {
   const asl_rooms_config *config = &self->config;
   size_t pixels = picture_pixels(self);
   asl_scene *scene = malloc(sizeof *scene);
@@ -220,10 +232,12 @@ static asl_status render(const rooms_source *self, int64_t index, uint32_t plane
   s.depth = malloc(pixels * sizeof *s.depth);
   asl_status status;
   if (scene && s.surface && s.depth) {
-    asl_rooms_build(scene, &config->domain, config->seed, config->first_room + index / config->frames);
+    asl_rooms_build(scene, &config->domain, config->seed,
+                    config->first_room + index / config->frames);
     status = fill(self, index, planes, scene, &s, out);
   } else {
-    status = asl_fail(ASL_ENOMEM, "rooms: no memory for a sample of %dx%d pixels", s.height, s.width);
+    status =
+        asl_fail(ASL_ENOMEM, "rooms: no memory for a sample of %dx%d pixels", s.height, s.width);
   }
   free(scene);
   free(s.surface);
@@ -231,13 +245,16 @@ static asl_status render(const rooms_source *self, int64_t index, uint32_t plane
   return status;
 }
 
-static asl_status decode(const asl_source *source, int64_t index, uint32_t planes, asl_sample *out) {
-  rooms_source *self = (rooms_source *)(uintptr_t)source; /* `kept` may change, what is decoded not */
+static asl_status decode(const asl_source *source, int64_t index, uint32_t planes,
+                         asl_sample *out) {
+  rooms_source *self = (rooms_source *)source; /* `kept` may change, what is decoded not */
   ASL_TRY(asl_sample_new(out, self->config.height, self->config.width, planes));
   if (recall(self, index, planes, out)) return ASL_OK;
   asl_status status = render(self, index, planes, out);
-  if (status == ASL_OK) keep(self, index, out);
-  else asl_sample_free(out);
+  if (status == ASL_OK)
+    keep(self, index, out);
+  else
+    asl_sample_free(out);
   return status;
 }
 
@@ -249,17 +266,19 @@ static void free_source(asl_source *source) {
 
 asl_status asl_rooms_open(const asl_rooms_config *config, asl_source **out) {
   static const asl_source_type type = {"rooms", decode, free_source};
-  if (config->height < 1 || config->width < 1 || config->height > ASL_MAX_SIDE || config->width > ASL_MAX_SIDE ||
-      (int64_t)config->height * config->width > ASL_MAX_PIXELS)
-    return asl_fail(ASL_EINVAL, "rooms: size is %dx%d, must be between 1x1 and %dx%d and at most %d pixels",
+  if (config->height < 1 || config->width < 1 || config->height > ASL_MAX_SIDE ||
+      config->width > ASL_MAX_SIDE || (int64_t)config->height * config->width > ASL_MAX_PIXELS)
+    return asl_fail(ASL_EINVAL,
+                    "rooms: size is %dx%d, must be between 1x1 and %dx%d and at most %d pixels",
                     config->height, config->width, ASL_MAX_SIDE, ASL_MAX_SIDE, ASL_MAX_PIXELS);
   if (config->sequences < 1 || config->frames < 1)
-    return asl_fail(ASL_EINVAL, "rooms: %d sequences of %d frames, must be at least 1 of 1", config->sequences,
-                    config->frames);
+    return asl_fail(ASL_EINVAL, "rooms: %d sequences of %d frames, must be at least 1 of 1",
+                    config->sequences, config->frames);
   ASL_TRY(check_domain(&config->domain));
   int64_t count = (int64_t)config->sequences * config->frames;
   rooms_source *self = calloc(1, sizeof *self + (size_t)count * sizeof self->kept[0]);
-  if (!self) return asl_fail(ASL_ENOMEM, "rooms: no memory for a source of %lld samples", (long long)count);
+  if (!self)
+    return asl_fail(ASL_ENOMEM, "rooms: no memory for a source of %lld samples", (long long)count);
   self->config = *config;
   atomic_init(&self->granted, config->cache_bytes);
   asl_source_init(&self->base, &type, count, (1u << ASL_PLANES) - 1);

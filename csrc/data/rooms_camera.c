@@ -6,10 +6,17 @@ void asl_rooms_turn(double x, double *cosine, double *sine) {
   double s = a * (1 - b / 6 * (1 - b / 20 * (1 - b / 42 * (1 - b / 72 * (1 - b / 110)))));
   double c = 1 - b / 2 * (1 - b / 12 * (1 - b / 30 * (1 - b / 56 * (1 - b / 90 * (1 - b / 132)))));
   switch ((int64_t)quarter & 3) {
-    case 0: *cosine = c, *sine = s; break;
-    case 1: *cosine = -s, *sine = c; break;
-    case 2: *cosine = -c, *sine = -s; break;
-    default: *cosine = s, *sine = -c;
+  case 0:
+    *cosine = c, *sine = s;
+    break;
+  case 1:
+    *cosine = -s, *sine = c;
+    break;
+  case 2:
+    *cosine = -c, *sine = -s;
+    break;
+  default:
+    *cosine = s, *sine = -c;
   }
 }
 
@@ -22,7 +29,8 @@ static float clearance(const asl_scene *scene, asl_vec p) {
     if (p.z > o->origin.z + o->hi.z + above || p.z < o->origin.z + o->lo.z - above) continue;
     float x = p.x - o->origin.x, y = p.y - o->origin.y;
     float u = o->cosine * x + o->sine * y, v = o->cosine * y - o->sine * x;
-    float dx = most(most(o->lo.x - u, u - o->hi.x), 0), dy = most(most(o->lo.y - v, v - o->hi.y), 0);
+    float dx = most(most(o->lo.x - u, u - o->hi.x), 0),
+          dy = most(most(o->lo.y - v, v - o->hi.y), 0);
     best = least(best, sqrtf(dx * dx + dy * dy));
   }
   return best;
@@ -33,15 +41,17 @@ static asl_vec path_point(const asl_rooms_path *path, double frame) {
   double turn = path->start + path->direction * path->turn_per_frame * frame;
   asl_rooms_turn(turn, &c, &s);
   asl_rooms_turn(2 * turn, &cs, &ss);
-  return vec((float)(path->centre[0] + path->radius[0] * c), (float)(path->centre[1] + path->radius[1] * s),
+  return vec((float)(path->centre[0] + path->radius[0] * c),
+             (float)(path->centre[1] + path->radius[1] * s),
              (float)(path->height + path->sway * ss));
 }
 
-void asl_rooms_path_find(const asl_scene *scene, const asl_rooms_domain *domain, uint64_t seed, int64_t room,
-                         asl_rooms_path *path) {
+void asl_rooms_path_find(const asl_scene *scene, const asl_rooms_domain *domain, uint64_t seed,
+                         int64_t room, asl_rooms_path *path) {
   enum { CANDIDATES = 16, POINTS = 32 };
   const float enough = 0.4f;
-  uint64_t stream = (uint64_t)domain->layout_family << 48 | (uint64_t)ROOMS_CAMERA << 40 | (uint64_t)room;
+  uint64_t stream =
+      (uint64_t)domain->layout_family << 48 | (uint64_t)ROOMS_CAMERA << 40 | (uint64_t)room;
   asl_rooms_random random = {seed, stream, 0};
   float best = -1;
   for (int i = 0; i < CANDIDATES && best < enough; i++) {
@@ -60,7 +70,9 @@ void asl_rooms_path_find(const asl_scene *scene, const asl_rooms_domain *domain,
     p.turn_per_frame = domain->camera_speed / (3.1415926535897932 * (p.radius[0] + p.radius[1]));
     float worst = enough;
     for (int k = 0; k < POINTS && worst > best; k++)
-      worst = least(worst, clearance(scene, path_point(&p, (double)k / (POINTS * fmax(p.turn_per_frame, 1e-9)))));
+      worst = least(
+          worst,
+          clearance(scene, path_point(&p, (double)k / (POINTS * fmax(p.turn_per_frame, 1e-9)))));
     if (worst > best) {
       best = worst;
       *path = p;
@@ -68,8 +80,8 @@ void asl_rooms_path_find(const asl_scene *scene, const asl_rooms_domain *domain,
   }
 }
 
-asl_camera asl_rooms_camera_at(const asl_rooms_path *path, const asl_rooms_domain *domain, int64_t frame,
-                               int height, int width) {
+asl_camera asl_rooms_camera_at(const asl_rooms_path *path, const asl_rooms_domain *domain,
+                               int64_t frame, int height, int width) {
   double c, s, gc, gs, turn = path->start + path->direction * path->turn_per_frame * (double)frame;
   asl_vec at = path_point(path, (double)frame);
   /* The gaze goes across the middle, swaying slowly to both sides and up and down. */

@@ -14,8 +14,8 @@ static void four_legs(asl_scene *s, int label, int material, float w, float d, f
 }
 
 /* A body with fronts: drawers or doors in columns and rows. */
-static void chest(asl_scene *s, int label, int body, int front, float w, float d, float h, float foot,
-                  int columns, int rows) {
+static void chest(asl_scene *s, int label, int body, int front, float w, float d, float h,
+                  float foot, int columns, int rows) {
   const float gap = 0.012f, t = 0.018f;
   if (foot > 0) asl_box(s, label, M_DARK, -w / 2 + 0.04f, w / 2 - 0.04f, 0.02f, d - 0.06f, 0, foot);
   asl_box(s, label, body, -w / 2, w / 2, 0, d - t, foot, h);
@@ -25,18 +25,20 @@ static void chest(asl_scene *s, int label, int body, int front, float w, float d
       float x = -w / 2 + (float)c * cw, z = foot + (float)r * rh;
       asl_box(s, label, front, x + gap, x + cw - gap, d - t, d, z + gap, z + rh - gap);
       if (rh < 0.45f) {
-        asl_box(s, label, M_METAL, x + cw / 2 - 0.06f, x + cw / 2 + 0.06f, d, d + 0.02f, z + rh * 0.6f,
-            z + rh * 0.6f + 0.015f);
+        asl_box(s, label, M_METAL, x + cw / 2 - 0.06f, x + cw / 2 + 0.06f, d, d + 0.02f,
+                z + rh * 0.6f, z + rh * 0.6f + 0.015f);
       } else {
         float hx = c % 2 ? x + 0.05f : x + cw - 0.07f;
-        asl_box(s, label, M_METAL, hx, hx + 0.02f, d, d + 0.025f, z + rh * 0.45f, z + rh * 0.45f + 0.15f);
+        asl_box(s, label, M_METAL, hx, hx + 0.02f, d, d + 0.025f, z + rh * 0.45f,
+                z + rh * 0.45f + 0.15f);
       }
     }
   }
 }
 
-/* ---- furniture that stands -------------------------------------------------------------------------- */
-#define BUILD(name) static void name(asl_scene *s, asl_rooms_random *random, float w, float d, float h)
+/* ---- furniture that stands ---------------------------------------------------------------- */
+#define BUILD(name)                                                                                \
+  static void name(asl_scene *s, asl_rooms_random *random, float w, float d, float h)
 
 BUILD(bed) {
   int wood = either(random, M_WOOD, M_WOOD2);
@@ -46,28 +48,34 @@ BUILD(bed) {
   asl_box(s, L_BED, wood, -w / 2, w / 2, d - 0.04f, d, 0.3f, 0.42f);
   asl_box(s, L_BED, M_LINEN, -w / 2 + 0.03f, w / 2 - 0.03f, 0.08f, d - 0.05f, 0.3f, top);
   asl_box(s, L_BED, M_FABRIC, -w / 2 - 0.01f, w / 2 + 0.01f, 0.35f * fold * d + 0.25f, d - 0.02f,
-      0.26f, top + 0.05f);
+          0.26f, top + 0.05f);
   four_legs(s, L_BED, wood, w, d, 0.12f, 0.07f);
   int pillows = w > 1.25f ? 2 : 1;
   float step = w / (float)pillows;
   for (int i = 0; i < pillows; i++)
-    asl_ball(s, L_PILLOW, M_PILLOW, -w / 2 + step * ((float)i + 0.5f), 0.32f, top + 0.07f, step * 0.4f, 0.22f, 0.1f);
+    asl_ball(s, L_PILLOW, M_PILLOW, -w / 2 + step * ((float)i + 0.5f), 0.32f, top + 0.07f,
+             step * 0.4f, 0.22f, 0.1f);
 }
 
 BUILD(night_stand) {
   (void)random;
   chest(s, L_NIGHT_STAND, M_WOOD, M_WOOD, w, d, h, 0.08f, 1, 2);
 }
-BUILD(dresser) { chest(s, L_DRESSER, M_WOOD, either(random, M_WOOD, M_WHITE), w, d, h, 0.08f, 2, 4); }
+BUILD(dresser) {
+  chest(s, L_DRESSER, M_WOOD, either(random, M_WOOD, M_WHITE), w, d, h, 0.08f, 2, 4);
+}
 BUILD(wardrobe) {
   int m = either(random, M_WOOD2, M_WHITE);
   chest(s, L_CABINET, m, m, w, d, h, 0.08f, w > 1.3f ? 3 : 2, 1);
 }
 BUILD(cabinet) {
   int m = either(random, M_WOOD, M_WOOD2);
-  chest(s, L_CABINET, m, either(random, m, M_WHITE), w, d, h, 0.1f, w > 0.9f ? 2 : 1, h > 1 ? 2 : 1);
+  chest(s, L_CABINET, m, either(random, m, M_WHITE), w, d, h, 0.1f, w > 0.9f ? 2 : 1,
+        h > 1 ? 2 : 1);
 }
-BUILD(lowboard) { chest(s, L_CABINET, M_WOOD2, either(random, M_WOOD2, M_WHITE), w, d, h, 0.06f, 3, 1); }
+BUILD(lowboard) {
+  chest(s, L_CABINET, M_WOOD2, either(random, M_WOOD2, M_WHITE), w, d, h, 0.06f, 3, 1);
+}
 
 static void shelving(asl_scene *s, asl_rooms_random *random, int label, int m, float w, float d,
                      float h, bool with_books) {
@@ -90,19 +98,26 @@ static void shelving(asl_scene *s, asl_rooms_random *random, int label, int m, f
       asl_books(s, random, -w / 2 + t, w / 2 - t, d, z, step - t, 0.85f);
     } else {
       for (float x = -w / 2 + 0.05f; x < w / 2 - 0.3f; x += 0.34f) {
-        float bw = random_range(random, 0.2f, 0.3f), bh = random_range(random, 0.4f, 0.85f) * (step - t);
+        float bw = random_range(random, 0.2f, 0.3f),
+              bh = random_range(random, 0.4f, 0.85f) * (step - t);
         int what = random_below(random, 4);
-        if (what == 0) asl_books(s, random, x, x + 0.28f, d, z, step - t, 1);
-        else if (what < 3) asl_box(s, L_BOX, M_CARDBOARD, x, x + bw, 0.05f, d - 0.05f, z, z + bh);
+        if (what == 0)
+          asl_books(s, random, x, x + 0.28f, d, z, step - t, 1);
+        else if (what < 3)
+          asl_box(s, L_BOX, M_CARDBOARD, x, x + bw, 0.05f, d - 0.05f, z, z + bh);
       }
     }
   }
 }
-BUILD(bookshelf) { shelving(s, random, L_BOOKSHELF, either(random, M_WOOD, M_WOOD2), w, d, h, true); }
-BUILD(shelves) { shelving(s, random, L_SHELVES, either(random, M_WOOD, M_STEEL), w, d, h, false); }
+BUILD(bookshelf) {
+  shelving(s, random, L_BOOKSHELF, either(random, M_WOOD, M_WOOD2), w, d, h, true);
+}
+BUILD(shelves) {
+  shelving(s, random, L_SHELVES, either(random, M_WOOD, M_STEEL), w, d, h, false);
+}
 
-static void upholstered(asl_scene *s, asl_rooms_random *random, int label, float w, float d, float h,
-                        int seats) {
+static void upholstered(asl_scene *s, asl_rooms_random *random, int label, float w, float d,
+                        float h, int seats) {
   int cloth = either(random, M_FABRIC, M_FABRIC2);
   const float arm = 0.16f, seat = 0.42f;
   float cw = (w - 2 * arm) / (float)seats;
@@ -118,11 +133,16 @@ static void upholstered(asl_scene *s, asl_rooms_random *random, int label, float
   }
   for (int i = 0; i < seats; i += 2) {
     float side = i ? 1.0f : -1.0f;
-    asl_ball(s, L_PILLOW, M_PILLOW, side * (w / 2 - arm - 0.22f), 0.42f, seat + 0.19f, 0.21f, 0.09f, 0.19f);
+    asl_ball(s, L_PILLOW, M_PILLOW, side * (w / 2 - arm - 0.22f), 0.42f, seat + 0.19f, 0.21f, 0.09f,
+             0.19f);
   }
 }
-BUILD(sofa) { upholstered(s, random, L_SOFA, w, d, h, w > 1.8f ? 3 : 2); }
-BUILD(armchair) { upholstered(s, random, L_SOFA, w, d, h, 1); }
+BUILD(sofa) {
+  upholstered(s, random, L_SOFA, w, d, h, w > 1.8f ? 3 : 2);
+}
+BUILD(armchair) {
+  upholstered(s, random, L_SOFA, w, d, h, 1);
+}
 
 BUILD(chair) {
   int wood = either(random, M_WOOD, M_WOOD2);
@@ -161,7 +181,8 @@ BUILD(desk) {
   float x = random_below(random, 2) ? w / 2 - 0.45f : -w / 2 + 0.05f;
   asl_box(s, L_DESK, M_WHITE, x, x + 0.4f, 0.05f, d - 0.07f, 0.08f, h - 0.035f);
   for (int i = 0; i < 3; i++)
-    asl_box(s, L_DESK, wood, x + 0.01f, x + 0.39f, d - 0.07f, d - 0.05f, 0.1f + 0.2f * (float)i, 0.28f + 0.2f * (float)i);
+    asl_box(s, L_DESK, wood, x + 0.01f, x + 0.39f, d - 0.07f, d - 0.05f, 0.1f + 0.2f * (float)i,
+            0.28f + 0.2f * (float)i);
 }
 
 BUILD(counter) {
@@ -181,16 +202,20 @@ BUILD(refridgerator) {
   asl_box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, 0, d - 0.05f, 0.03f, h);
   asl_box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, d - 0.05f, d, 0.05f, 0.36f * h - 0.01f);
   asl_box(s, L_REFRIDGERATOR, m, -w / 2, w / 2, d - 0.05f, d, 0.36f * h + 0.01f, h);
-  asl_box(s, L_REFRIDGERATOR, M_METAL, w / 2 - 0.08f, w / 2 - 0.05f, d, d + 0.04f, 0.4f * h, 0.62f * h);
-  asl_box(s, L_REFRIDGERATOR, M_METAL, w / 2 - 0.08f, w / 2 - 0.05f, d, d + 0.04f, 0.2f * h, 0.33f * h);
+  asl_box(s, L_REFRIDGERATOR, M_METAL, w / 2 - 0.08f, w / 2 - 0.05f, d, d + 0.04f, 0.4f * h,
+          0.62f * h);
+  asl_box(s, L_REFRIDGERATOR, M_METAL, w / 2 - 0.08f, w / 2 - 0.05f, d, d + 0.04f, 0.2f * h,
+          0.33f * h);
 }
 
 BUILD(boxes) {
   float z = 0, k = 1;
   int n = 1 + random_below(random, 3);
   for (int i = 0; i < n; i++, k *= random_range(random, 0.75f, 0.95f)) {
-    float bh = random_range(random, 0.6f, 1) * h / 2, x = random_range(random, -0.5f, 0.5f) * (1 - k) * w;
-    asl_box(s, L_BOX, M_CARDBOARD, x - k * w / 2, x + k * w / 2, 0.5f * (1 - k) * d, 0.5f * (1 + k) * d, z, z + bh);
+    float bh = random_range(random, 0.6f, 1) * h / 2,
+          x = random_range(random, -0.5f, 0.5f) * (1 - k) * w;
+    asl_box(s, L_BOX, M_CARDBOARD, x - k * w / 2, x + k * w / 2, 0.5f * (1 - k) * d,
+            0.5f * (1 + k) * d, z, z + bh);
     z += bh;
   }
 }
@@ -210,7 +235,9 @@ BUILD(standing_lamp) {
   asl_lamp_shade(s, 0, d / 2, h - 0.14f, w / 2, 0.28f);
 }
 
-BUILD(big_plant) { asl_plant(s, random, 0, d / 2, 0, w / 2, h); }
+BUILD(big_plant) {
+  asl_plant(s, random, 0, d / 2, 0, w / 2, h);
+}
 BUILD(rug) {
   if (random_below(random, 4) == 0) {
     asl_post(s, L_FLOOR_MAT, M_RUG, 0, d / 2, 0, h, least(w, d) / 2, least(w, d) / 2);
@@ -228,13 +255,18 @@ BUILD(ottoman) {
   four_legs(s, L_OTHERFURNITURE, M_DARK, w, d, 0.08f, 0.05f);
 }
 
-/* ---- furniture that hangs --------------------------------------------------------------------------- */
-static void framed(asl_scene *s, int label, int frame, int inside, float w, float d, float h, float t) {
+/* ---- furniture that hangs ----------------------------------------------------------------- */
+static void framed(asl_scene *s, int label, int frame, int inside, float w, float d, float h,
+                   float t) {
   asl_box(s, label, frame, -w / 2, w / 2, 0, d, 0, h);
   asl_box(s, label, inside, -w / 2 + t, w / 2 - t, d, d + 0.004f, t, h - t);
 }
-BUILD(picture) { framed(s, L_PICTURE, either(random, M_DARK, M_WOOD), M_PICTURE, w, d, h, 0.03f); }
-BUILD(mirror) { framed(s, L_MIRROR, either(random, M_METAL, M_WOOD2), M_MIRROR, w, d, h, 0.04f); }
+BUILD(picture) {
+  framed(s, L_PICTURE, either(random, M_DARK, M_WOOD), M_PICTURE, w, d, h, 0.03f);
+}
+BUILD(mirror) {
+  framed(s, L_MIRROR, either(random, M_METAL, M_WOOD2), M_MIRROR, w, d, h, 0.04f);
+}
 BUILD(papers) {
   for (int i = 0; i < 3; i++) {
     float x = -w / 2 + w * (float)i / 3, z = random_range(random, 0, 0.2f) * h;
@@ -263,7 +295,8 @@ BUILD(clothes) {
   int n = (int)(w / 0.26f);
   for (int i = 0; i < n; i++) {
     float x = -w / 2 + w * ((float)i + 0.5f) / (float)n, l = random_range(random, 0.55f, 0.85f) * h;
-    asl_box(s, L_CLOTHES, i % 2 ? M_CLOTHES : M_FABRIC, x - 0.11f, x + 0.11f, 0.03f, d, h - 0.1f - l, h - 0.1f);
+    asl_box(s, L_CLOTHES, i % 2 ? M_CLOTHES : M_FABRIC, x - 0.11f, x + 0.11f, 0.03f, d,
+            h - 0.1f - l, h - 0.1f);
   }
 }
 BUILD(towel) {
@@ -324,44 +357,94 @@ BUILD(panel_lamp) {
 }
 
 const asl_piece asl_rooms_pieces[ROOMS_PIECES] = {
-  [P_BED] = {PLACE_WALL, bed, {0.95f, 1.8f}, {2.0f, 2.1f}, {0.75f, 1.1f}, {0}, 0.5f, TOP_NOTHING},
-  [P_NIGHT_STAND] = {PLACE_WALL, night_stand, {0.4f, 0.55f}, {0.36f, 0.42f}, {0.45f, 0.6f}, {0}, 0.3f, TOP_NIGHT},
-  [P_DRESSER] = {PLACE_WALL, dresser, {0.9f, 1.5f}, {0.42f, 0.5f}, {0.75f, 1.0f}, {0}, 0.5f, TOP_LAMP},
-  [P_WARDROBE] = {PLACE_WALL, wardrobe, {1.0f, 1.9f}, {0.55f, 0.62f}, {1.9f, 2.2f}, {0}, 0.5f, TOP_NOTHING},
-  [P_CABINET] = {PLACE_WALL, cabinet, {0.6f, 1.2f}, {0.38f, 0.5f}, {0.8f, 1.5f}, {0}, 0.4f, TOP_LIVING},
-  [P_LOWBOARD] = {PLACE_WALL, lowboard, {1.3f, 1.9f}, {0.4f, 0.48f}, {0.42f, 0.55f}, {0}, 0.6f, TOP_SCREEN},
-  [P_BOOKSHELF] = {PLACE_WALL, bookshelf, {0.7f, 1.3f}, {0.28f, 0.34f}, {1.5f, 2.1f}, {0}, 0.4f, TOP_NOTHING},
-  [P_SHELVES] = {PLACE_WALL, shelves, {0.9f, 1.6f}, {0.36f, 0.5f}, {1.4f, 2.0f}, {0}, 0.4f, TOP_NOTHING},
-  [P_SOFA] = {PLACE_WALL, sofa, {1.5f, 2.2f}, {0.85f, 0.95f}, {0.75f, 0.88f}, {0}, 0.7f, TOP_NOTHING},
-  [P_ARMCHAIR] = {PLACE_WALL, armchair, {0.85f, 0.95f}, {0.85f, 0.9f}, {0.75f, 0.88f}, {0}, 0.4f, TOP_NOTHING},
-  [P_CHAIR] = {PLACE_FREE, chair, {0.42f, 0.46f}, {0.42f, 0.46f}, {0.84f, 0.98f}, {0}, 0, TOP_NOTHING},
-  [P_OFFICE_CHAIR] = {PLACE_FREE, office_chair, {0.5f, 0.56f}, {0.5f, 0.54f}, {0.9f, 1.1f}, {0}, 0, TOP_NOTHING},
-  [P_TABLE] = {PLACE_FREE, table, {0.8f, 1.6f}, {0.75f, 0.9f}, {0.72f, 0.76f}, {0}, 0, TOP_LIVING},
-  [P_LOW_TABLE] = {PLACE_FREE, table, {0.8f, 1.15f}, {0.5f, 0.6f}, {0.4f, 0.46f}, {0}, 0, TOP_LIVING},
-  [P_DESK] = {PLACE_WALL, desk, {1.2f, 1.7f}, {0.65f, 0.78f}, {0.72f, 0.76f}, {0}, 0.75f, TOP_DESK},
-  [P_COUNTER] = {PLACE_WALL, counter, {1.6f, 2.9f}, {0.6f, 0.64f}, {0.88f, 0.92f}, {0}, 0.7f, TOP_KITCHEN},
-  [P_REFRIDGERATOR] = {PLACE_WALL, refridgerator, {0.6f, 0.75f}, {0.62f, 0.68f}, {1.5f, 1.9f}, {0}, 0.6f, TOP_NOTHING},
-  [P_BOXES] = {PLACE_WALL, boxes, {0.4f, 0.65f}, {0.35f, 0.5f}, {0.6f, 0.9f}, {0}, 0, TOP_NOTHING},
-  [P_BAG] = {PLACE_WALL, bag, {0.36f, 0.5f}, {0.2f, 0.28f}, {0.3f, 0.42f}, {0}, 0, TOP_NOTHING},
-  [P_STANDING_LAMP] = {PLACE_WALL, standing_lamp, {0.4f, 0.5f}, {0.4f, 0.5f}, {1.5f, 1.75f}, {0}, 0, TOP_NOTHING},
-  [P_PLANT] = {PLACE_WALL, big_plant, {0.4f, 0.6f}, {0.4f, 0.6f}, {0.9f, 1.4f}, {0}, 0, TOP_NOTHING},
-  [P_RUG] = {PLACE_FLAT, rug, {1.3f, 2.2f}, {1.2f, 1.7f}, {0.012f, 0.02f}, {0}, 0, TOP_NOTHING},
-  [P_PICTURE] = {PLACE_MOUNTED, picture, {0.4f, 1.1f}, {0.025f, 0.03f}, {0.4f, 0.8f}, {1.25f, 1.5f}, 0, TOP_NOTHING},
-  [P_MIRROR] = {PLACE_MOUNTED, mirror, {0.5f, 0.8f}, {0.025f, 0.03f}, {0.7f, 1.2f}, {0.95f, 1.1f}, 0, TOP_NOTHING},
-  [P_TELEVISION] = {PLACE_MOUNTED, television, {1.0f, 1.4f}, {0.05f, 0.07f}, {0.6f, 0.8f}, {1.05f, 1.2f}, 0, TOP_NOTHING},
-  [P_WHITEBOARD] = {PLACE_MOUNTED, whiteboard, {1.4f, 2.4f}, {0.02f, 0.03f}, {0.95f, 1.2f}, {0.95f, 1.05f}, 0, TOP_NOTHING},
-  [P_WALL_CABINET] = {PLACE_MOUNTED, wall_cabinet, {1.0f, 2.0f}, {0.33f, 0.37f}, {0.6f, 0.7f}, {1.45f, 1.5f}, 0, TOP_NOTHING},
-  [P_BOARD] = {PLACE_MOUNTED, board, {0.7f, 1.2f}, {0.2f, 0.24f}, {0.3f, 0.34f}, {1.4f, 1.7f}, 0, TOP_NOTHING},
-  [P_CLOTHES] = {PLACE_MOUNTED, clothes, {0.6f, 1.1f}, {0.12f, 0.16f}, {0.8f, 1.0f}, {0.75f, 0.85f}, 0, TOP_NOTHING},
-  [P_TOWEL] = {PLACE_MOUNTED, towel, {0.5f, 0.6f}, {0.03f, 0.04f}, {0.5f, 0.6f}, {0.9f, 1.0f}, 0, TOP_NOTHING},
-  [P_RADIATOR] = {PLACE_MOUNTED, radiator, {0.7f, 1.3f}, {0.1f, 0.12f}, {0.55f, 0.6f}, {0.12f, 0.15f}, 0, TOP_NOTHING},
-  [P_PILLAR] = {PLACE_WALL, pillar, {0.3f, 0.5f}, {0.3f, 0.4f}, {9, 9}, {0}, 0, TOP_NOTHING},
-  [P_STOOL] = {PLACE_FREE, ottoman, {0.5f, 0.7f}, {0.45f, 0.55f}, {0.38f, 0.44f}, {0}, 0, TOP_NOTHING},
-  [P_DOOR] = {PLACE_MOUNTED, door, {0.9f, 1.05f}, {0.05f, 0.06f}, {2.02f, 2.12f}, {0, 0}, 0.9f, TOP_NOTHING},
-  [P_WINDOW] = {PLACE_MOUNTED, window, {1.0f, 1.9f}, {0.05f, 0.06f}, {1.1f, 1.4f}, {0.85f, 1.0f}, 0, TOP_NOTHING},
-  [P_PAPERS] = {PLACE_MOUNTED, papers, {0.75f, 1.1f}, {0.004f, 0.006f}, {0.35f, 0.5f}, {1.2f, 1.5f}, 0, TOP_NOTHING},
-  [P_CURTAIN] = {PLACE_MOUNTED, curtain, {0, 0}, {0.18f, 0.18f}, {0, 0}, {0}, 0, TOP_NOTHING},
-  [P_BLINDS] = {PLACE_MOUNTED, blinds, {0, 0}, {0.025f, 0.025f}, {0, 0}, {0}, 0, TOP_NOTHING},
-  [P_CEILING_LAMP] = {PLACE_MOUNTED, ceiling_lamp, {0.4f, 0.5f}, {0, 0}, {0.5f, 0.7f}, {0}, 0, TOP_NOTHING},
-  [P_PANEL_LAMP] = {PLACE_MOUNTED, panel_lamp, {1.1f, 1.3f}, {0.28f, 0.34f}, {0.03f, 0.05f}, {0}, 0, TOP_NOTHING},
+    [P_BED] = {PLACE_WALL, bed, {0.95f, 1.8f}, {2.0f, 2.1f}, {0.75f, 1.1f}, .front = 0.5f},
+    [P_NIGHT_STAND] = {PLACE_WALL,
+                       night_stand,
+                       {0.4f, 0.55f},
+                       {0.36f, 0.42f},
+                       {0.45f, 0.6f},
+                       .front = 0.3f,
+                       .top = TOP_NIGHT},
+    [P_DRESSER] = {PLACE_WALL,
+                   dresser,
+                   {0.9f, 1.5f},
+                   {0.42f, 0.5f},
+                   {0.75f, 1.0f},
+                   .front = 0.5f,
+                   .top = TOP_LAMP},
+    [P_WARDROBE] =
+        {PLACE_WALL, wardrobe, {1.0f, 1.9f}, {0.55f, 0.62f}, {1.9f, 2.2f}, .front = 0.5f},
+    [P_CABINET] = {PLACE_WALL,
+                   cabinet,
+                   {0.6f, 1.2f},
+                   {0.38f, 0.5f},
+                   {0.8f, 1.5f},
+                   .front = 0.4f,
+                   .top = TOP_LIVING},
+    [P_LOWBOARD] = {PLACE_WALL,
+                    lowboard,
+                    {1.3f, 1.9f},
+                    {0.4f, 0.48f},
+                    {0.42f, 0.55f},
+                    .front = 0.6f,
+                    .top = TOP_SCREEN},
+    [P_BOOKSHELF] =
+        {PLACE_WALL, bookshelf, {0.7f, 1.3f}, {0.28f, 0.34f}, {1.5f, 2.1f}, .front = 0.4f},
+    [P_SHELVES] = {PLACE_WALL, shelves, {0.9f, 1.6f}, {0.36f, 0.5f}, {1.4f, 2.0f}, .front = 0.4f},
+    [P_SOFA] = {PLACE_WALL, sofa, {1.5f, 2.2f}, {0.85f, 0.95f}, {0.75f, 0.88f}, .front = 0.7f},
+    [P_ARMCHAIR] =
+        {PLACE_WALL, armchair, {0.85f, 0.95f}, {0.85f, 0.9f}, {0.75f, 0.88f}, .front = 0.4f},
+    [P_CHAIR] = {PLACE_FREE, chair, {0.42f, 0.46f}, {0.42f, 0.46f}, {0.84f, 0.98f}},
+    [P_OFFICE_CHAIR] = {PLACE_FREE, office_chair, {0.5f, 0.56f}, {0.5f, 0.54f}, {0.9f, 1.1f}},
+    [P_TABLE] = {PLACE_FREE, table, {0.8f, 1.6f}, {0.75f, 0.9f}, {0.72f, 0.76f}, .top = TOP_LIVING},
+    [P_LOW_TABLE] =
+        {PLACE_FREE, table, {0.8f, 1.15f}, {0.5f, 0.6f}, {0.4f, 0.46f}, .top = TOP_LIVING},
+    [P_DESK] = {PLACE_WALL,
+                desk,
+                {1.2f, 1.7f},
+                {0.65f, 0.78f},
+                {0.72f, 0.76f},
+                .front = 0.75f,
+                .top = TOP_DESK},
+    [P_COUNTER] = {PLACE_WALL,
+                   counter,
+                   {1.6f, 2.9f},
+                   {0.6f, 0.64f},
+                   {0.88f, 0.92f},
+                   .front = 0.7f,
+                   .top = TOP_KITCHEN},
+    [P_REFRIDGERATOR] =
+        {PLACE_WALL, refridgerator, {0.6f, 0.75f}, {0.62f, 0.68f}, {1.5f, 1.9f}, .front = 0.6f},
+    [P_BOXES] = {PLACE_WALL, boxes, {0.4f, 0.65f}, {0.35f, 0.5f}, {0.6f, 0.9f}},
+    [P_BAG] = {PLACE_WALL, bag, {0.36f, 0.5f}, {0.2f, 0.28f}, {0.3f, 0.42f}},
+    [P_STANDING_LAMP] = {PLACE_WALL, standing_lamp, {0.4f, 0.5f}, {0.4f, 0.5f}, {1.5f, 1.75f}},
+    [P_PLANT] = {PLACE_WALL, big_plant, {0.4f, 0.6f}, {0.4f, 0.6f}, {0.9f, 1.4f}},
+    [P_RUG] = {PLACE_FLAT, rug, {1.3f, 2.2f}, {1.2f, 1.7f}, {0.012f, 0.02f}},
+    [P_PICTURE] =
+        {PLACE_MOUNTED, picture, {0.4f, 1.1f}, {0.025f, 0.03f}, {0.4f, 0.8f}, {1.25f, 1.5f}},
+    [P_MIRROR] =
+        {PLACE_MOUNTED, mirror, {0.5f, 0.8f}, {0.025f, 0.03f}, {0.7f, 1.2f}, {0.95f, 1.1f}},
+    [P_TELEVISION] =
+        {PLACE_MOUNTED, television, {1.0f, 1.4f}, {0.05f, 0.07f}, {0.6f, 0.8f}, {1.05f, 1.2f}},
+    [P_WHITEBOARD] =
+        {PLACE_MOUNTED, whiteboard, {1.4f, 2.4f}, {0.02f, 0.03f}, {0.95f, 1.2f}, {0.95f, 1.05f}},
+    [P_WALL_CABINET] =
+        {PLACE_MOUNTED, wall_cabinet, {1.0f, 2.0f}, {0.33f, 0.37f}, {0.6f, 0.7f}, {1.45f, 1.5f}},
+    [P_BOARD] = {PLACE_MOUNTED, board, {0.7f, 1.2f}, {0.2f, 0.24f}, {0.3f, 0.34f}, {1.4f, 1.7f}},
+    [P_CLOTHES] =
+        {PLACE_MOUNTED, clothes, {0.6f, 1.1f}, {0.12f, 0.16f}, {0.8f, 1.0f}, {0.75f, 0.85f}},
+    [P_TOWEL] = {PLACE_MOUNTED, towel, {0.5f, 0.6f}, {0.03f, 0.04f}, {0.5f, 0.6f}, {0.9f, 1.0f}},
+    [P_RADIATOR] =
+        {PLACE_MOUNTED, radiator, {0.7f, 1.3f}, {0.1f, 0.12f}, {0.55f, 0.6f}, {0.12f, 0.15f}},
+    [P_PILLAR] = {PLACE_WALL, pillar, {0.3f, 0.5f}, {0.3f, 0.4f}, {9, 9}},
+    [P_STOOL] = {PLACE_FREE, ottoman, {0.5f, 0.7f}, {0.45f, 0.55f}, {0.38f, 0.44f}},
+    [P_DOOR] =
+        {PLACE_MOUNTED, door, {0.9f, 1.05f}, {0.05f, 0.06f}, {2.02f, 2.12f}, {0, 0}, .front = 0.9f},
+    [P_WINDOW] = {PLACE_MOUNTED, window, {1.0f, 1.9f}, {0.05f, 0.06f}, {1.1f, 1.4f}, {0.85f, 1.0f}},
+    [P_PAPERS] =
+        {PLACE_MOUNTED, papers, {0.75f, 1.1f}, {0.004f, 0.006f}, {0.35f, 0.5f}, {1.2f, 1.5f}},
+    [P_CURTAIN] = {PLACE_MOUNTED, curtain, {0, 0}, {0.18f, 0.18f}, {0, 0}},
+    [P_BLINDS] = {PLACE_MOUNTED, blinds, {0, 0}, {0.025f, 0.025f}, {0, 0}},
+    [P_CEILING_LAMP] = {PLACE_MOUNTED, ceiling_lamp, {0.4f, 0.5f}, {0, 0}, {0.5f, 0.7f}},
+    [P_PANEL_LAMP] = {PLACE_MOUNTED, panel_lamp, {1.1f, 1.3f}, {0.28f, 0.34f}, {0.03f, 0.05f}},
 };

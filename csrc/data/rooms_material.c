@@ -11,7 +11,9 @@ typedef struct painter {
   float grain;
 } painter;
 
-static asl_vec linear(float r, float g, float b) { return vec(r * r, g * g, b * b); }
+static asl_vec linear(float r, float g, float b) {
+  return vec(r * r, g * g, b * b);
+}
 
 static asl_vec draw_tone(painter *p, tone t, float saturation, float value) {
   float hue = t.hue + t.spread * random_range(p->random, -1, 1);
@@ -21,12 +23,14 @@ static asl_vec draw_tone(painter *p, tone t, float saturation, float value) {
 }
 
 static void set(painter *p, int material, int texture, asl_vec colour, asl_vec second) {
-  p->scene->material[material] = (asl_material){
-    texture, colour, second, p->grain, hash3((uint32_t)random_below(p->random, 1 << 24), (uint32_t)material, 0)};
+  p->scene->material[material] =
+      (asl_material){texture, colour, second, p->grain,
+                     hash3((uint32_t)random_below(p->random, 1 << 24), (uint32_t)material, 0)};
 }
 
 static int draw_texture(painter *p, const float weight[4], const int texture[4]) {
-  float total = weight[0] + weight[1] + weight[2] + weight[3], at = random_uniform(p->random) * total;
+  float total = weight[0] + weight[1] + weight[2] + weight[3],
+        at = random_uniform(p->random) * total;
   for (int i = 0; i < 3; i++) {
     if (at < weight[i]) return texture[i];
     at -= weight[i];
@@ -58,7 +62,8 @@ static void paint_furniture(painter *p, const asl_rooms_domain *d) {
   w = draw_tone(p, wood, 1, 1);
   set(p, M_WOOD, T_WOOD, w, black);
   set(p, M_WOOD2, T_WOOD, draw_tone(p, wood, 1.1f, 0.68f), black);
-  set(p, M_DOOR, T_DOOR, random_below(p->random, 2) ? vec_scale(white, 0.9f) : draw_tone(p, wood, 1, 0.85f), black);
+  set(p, M_DOOR, T_DOOR,
+      random_below(p->random, 2) ? vec_scale(white, 0.9f) : draw_tone(p, wood, 1, 0.85f), black);
   set(p, M_WHITE, T_PLAIN, white, black);
   set(p, M_TRIM, T_PLAIN, linear(0.85f, 0.84f, 0.8f), black);
   set(p, M_METAL, T_PLAIN, linear(0.62f, 0.63f, 0.65f), black);
@@ -91,11 +96,13 @@ static void paint_things(painter *p) {
 static void paint_lights(painter *p, const asl_rooms_domain *d) {
   asl_scene *scene = p->scene;
   float unit = 1 / scene->exposure, warm = d->light_warmth;
-  asl_vec lamp = vec(1, 1 - 0.12f * most(warm, 0), 1 - 0.35f * most(warm, 0)), off = linear(0.85f, 0.83f, 0.78f);
+  asl_vec lamp = vec(1, 1 - 0.12f * most(warm, 0), 1 - 0.35f * most(warm, 0)),
+          off = linear(0.85f, 0.83f, 0.78f);
   asl_vec none = vec(0, 0, 0);
   set(p, M_LAMP, T_GLOW, d->light_lamp > 0 ? vec_scale(lamp, 1.6f * unit) : none, off);
   set(p, M_SHADE, T_GLOW, d->light_side > 0 ? vec_scale(lamp, 1.1f * unit) : none, off);
-  asl_vec sky = vec_mix(vec(0.5f, 0.7f, 1.3f), vec(1, 1, 1), clampf(2 * d->light_sky, 0, 1)); /* blue at night */
+  asl_vec sky = vec_mix(vec(0.5f, 0.7f, 1.3f), vec(1, 1, 1),
+                        clampf(2 * d->light_sky, 0, 1)); /* blue at night */
   set(p, M_OUTSIDE, T_OUTSIDE, vec_scale(sky, least(1.1f, 2 * d->light_sky) * unit), none);
   set(p, M_SCREEN, T_SCREEN, linear(0.13f, 0.14f, 0.16f), vec_scale(vec(1, 1, 1), 0.7f * unit));
 }

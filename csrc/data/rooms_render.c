@@ -9,7 +9,7 @@
 #include "data/rooms_scene.h"
 
 enum { SUN = ROOMS_LIGHTS, SPACE, LANES, TILE = 8 };
-enum { ALL = 24 }; /* the most that is seen of one thing: nine times it fits a byte */
+enum { ALL = 24 };               /* the most that is seen of one thing: nine times it fits a byte */
 static const float REACH = 0.7f; /* of ambient occlusion, metres */
 
 typedef struct canvas {
@@ -19,7 +19,8 @@ typedef struct canvas {
   int height, width;
   const asl_surface *surface;
   const float *depth;
-  uint64_t *sees; /* a byte (0..ALL) for each light, the sun, and space: how far one direction is free */
+  uint64_t
+      *sees; /* a byte (0..ALL) for each light, the sun, and space: how far one direction is free */
 } canvas;
 
 typedef struct point {
@@ -27,19 +28,6 @@ typedef struct point {
   asl_vec at, normal, local;
   float foot; /* footprint of a pixel, metres */
 } point;
-
-bool asl_rooms_faces(const asl_light *light, asl_vec from, asl_vec at, asl_vec normal) {
-  asl_vec to = vec_sub(from, at);
-  return vec_dot(to, normal) > 0 && (light->both_sides || vec_dot(to, light->normal) < 0);
-}
-
-float asl_rooms_form_factor(const asl_light *light, asl_vec from, asl_vec at, asl_vec normal) {
-  if (!asl_rooms_faces(light, from, at, normal)) return 0;
-  asl_vec to = vec_sub(from, at);
-  float d2 = vec_dot(to, to), distance = sqrtf(d2);
-  float emitted = light->both_sides ? 1 : -vec_dot(to, light->normal) / distance;
-  return vec_dot(to, normal) / distance * emitted / (d2 + 0.3f * light->area);
-}
 
 static point point_at(const canvas *c, asl_surface surface, const asl_ray *ray, float distance) {
   point p = {.surface = surface, .at = vec_add(ray->from, vec_scale(ray->along, distance))};
@@ -50,7 +38,7 @@ static point point_at(const canvas *c, asl_surface surface, const asl_ray *ray, 
   return p;
 }
 
-/* ---- what a point sees --------------------------------------------------------------------------- */
+/* ---- what a point sees -------------------------------------------------------------------- */
 /* Pixels are looked at in square tiles: few objects lie between a tile's points and a light. */
 typedef struct tile {
   int x0, x1, y0, y1;
@@ -103,7 +91,8 @@ static looker looker_at(const canvas *c, int x, int y) {
 
 /* Each gives the ray to try; false when nothing is seen anyway. */
 static bool towards_light(const looker *l, const asl_light *light, asl_ray *ray) {
-  asl_vec aim = vec_add(light->centre, vec_add(vec_scale(light->u, l->a), vec_scale(light->v, l->b)));
+  asl_vec aim =
+      vec_add(light->centre, vec_add(vec_scale(light->u, l->a), vec_scale(light->v, l->b)));
   *ray = (asl_ray){l->from, vec_sub(aim, l->from)};
   return asl_rooms_faces(light, aim, l->from, l->p.normal);
 }
@@ -112,11 +101,13 @@ static bool towards_sun(const asl_scene *scene, const looker *l, asl_ray *ray) {
   const float hangings = 0.25f; /* ends before what hangs at the window */
   const asl_window *w = &scene->window[0];
   if (scene->sun_power.x <= 0 || vec_dot(l->p.normal, scene->sun) <= 0) return false;
-  float away = -vec_dot(scene->sun, w->normal), distance = -vec_dot(vec_sub(w->centre, l->from), w->normal) / away;
+  float away = -vec_dot(scene->sun, w->normal),
+        distance = -vec_dot(vec_sub(w->centre, l->from), w->normal) / away;
   asl_vec through = vec_sub(vec_add(l->from, vec_scale(scene->sun, distance)), w->centre);
   float across = fabsf(vec_dot(through, w->across));
   *ray = (asl_ray){l->from, vec_scale(scene->sun, distance - hangings)};
-  return distance > hangings && across > 0.03f && across < w->half_width && fabsf(through.z) < w->half_height;
+  return distance > hangings && across > 0.03f && across < w->half_width &&
+         fabsf(through.z) < w->half_height;
 }
 
 static bool towards_space(const looker *l, asl_ray *ray) {
@@ -128,7 +119,8 @@ static bool towards_space(const looker *l, asl_ray *ray) {
   return true;
 }
 
-static void note(uint64_t *sees, const canvas *c, const asl_near *near, const asl_ray ray[4], unsigned wanted, int what) {
+static void note(uint64_t *sees, const canvas *c, const asl_near *near, const asl_ray ray[4],
+                 unsigned wanted, int what) {
   float free[4] = {1, 1, 1, 1};
   if (!wanted) return;
   if (near->count > 0) asl_rooms_free(c->scene, near, ray, what == SPACE, free);
@@ -154,8 +146,10 @@ static void look_round(const canvas *c, const tile *t, int x, int y) {
                   : k == SUN        ? towards_sun(scene, &l[i], &ray[i])
                   : k == SPACE      ? towards_space(&l[i], &ray[i])
                                     : false;
-      if (want) wanted |= 1u << i;
-      else ray[i] = (asl_ray){0};
+      if (want)
+        wanted |= 1u << i;
+      else
+        ray[i] = (asl_ray){0};
     }
     note(sees, c, near, ray, wanted, k);
   }
@@ -165,8 +159,8 @@ static void look_round(const canvas *c, const tile *t, int x, int y) {
 static void look_everywhere(const canvas *c) {
   for (int y = 0; y < c->height; y += TILE) {
     for (int x = 0; x < c->width; x += TILE) {
-      tile t = {x, x + TILE < c->width ? x + TILE : c->width, y, y + TILE < c->height ? y + TILE : c->height,
-                .sun = {0}};
+      tile t = {x, x + TILE < c->width ? x + TILE : c->width, y,
+                y + TILE < c->height ? y + TILE : c->height, .sun = {0}};
       open_tile(c, &t);
       for (int v = t.y0; v < t.y1; v++)
         for (int u = t.x0; u < t.x1; u += 4) look_round(c, &t, u, v);
@@ -174,8 +168,8 @@ static void look_everywhere(const canvas *c) {
   }
 }
 
-/* How much of each is seen by the neighbours on the same surface, in the mean; by all neighbours when
- * none is on it. */
+/* How much of each is seen by the neighbours on the same surface, in the mean; by all neighbours
+ * when none is on it. */
 static void mean_sight(const canvas *c, int x, int y, asl_surface surface, float mean[LANES]) {
   uint64_t count = 0, sum = 0, all_count = 0, all = 0;
   for (int v = y > 0 ? y - 1 : 0; v <= y + 1 && v < c->height; v++) {
@@ -196,7 +190,7 @@ static void mean_sight(const canvas *c, int x, int y, asl_surface surface, float
   for (int i = 0; i < LANES; i++) mean[i] = (float)(sum >> 8 * i & 0xFF) * scale;
 }
 
-/* ---- light -------------------------------------------------------------------------------------------- */
+/* ---- light -------------------------------------------------------------------------------- */
 /* Darker towards the edges of the room: a wall at distance d hides a part of space. */
 static float corner(const asl_scene *scene, asl_vec at, asl_vec n) {
   const float soft = 0.16f;
@@ -205,54 +199,64 @@ static float corner(const asl_scene *scene, asl_vec at, asl_vec n) {
   float k = 1;
   if (fabsf(n.x) < 0.7f) k *= (x + 0.35f * soft) / (x + soft);
   if (fabsf(n.y) < 0.7f) k *= (y + 0.35f * soft) / (y + soft);
-  if (fabsf(n.z) < 0.7f) k *= (floor + 0.35f * soft) / (floor + soft) * (ceiling + 0.5f * soft) / (ceiling + soft);
+  if (fabsf(n.z) < 0.7f)
+    k *= (floor + 0.35f * soft) / (floor + soft) * (ceiling + 0.5f * soft) / (ceiling + soft);
   return k;
 }
 
 static asl_vec irradiance(const asl_scene *scene, const point *p, const float mean[LANES]) {
-  asl_vec bounce = vec_mix(vec(1, 1, 1), scene->material[M_FLOOR].colour, clampf(0.3f - 0.3f * p->normal.z, 0, 0.5f));
+  asl_vec bounce = vec_mix(vec(1, 1, 1), scene->material[M_FLOOR].colour,
+                           clampf(0.3f - 0.3f * p->normal.z, 0, 0.5f));
   float open = corner(scene, p->at, p->normal) * (0.3f + 0.7f * mean[SPACE]);
   asl_vec sum = vec_scale(vec_mul(scene->ambient, bounce), open * (1 + 0.15f * p->normal.z));
   for (int i = 0; i < scene->lights; i++) {
     const asl_light *light = &scene->light[i];
-    float k = mean[i] > 0 ? mean[i] * asl_rooms_form_factor(light, light->centre, p->at, p->normal) : 0;
+    float k =
+        mean[i] > 0 ? mean[i] * asl_rooms_form_factor(light, light->centre, p->at, p->normal) : 0;
     sum = vec_add(sum, vec_scale(light->power, k));
   }
   for (int i = 0; i < scene->side_lights; i++) {
     asl_vec to = vec_sub(scene->side_at[i], p->at);
     float d2 = vec_dot(to, to), cosine = vec_dot(to, p->normal) / sqrtf(d2 + 1e-6f);
-    sum = vec_add(sum, vec_scale(scene->side_power[i], most(0.15f + 0.85f * cosine, 0) * open / (d2 + 0.25f)));
+    sum = vec_add(sum, vec_scale(scene->side_power[i],
+                                 most(0.15f + 0.85f * cosine, 0) * open / (d2 + 0.25f)));
   }
   float sun = mean[SUN] * most(vec_dot(p->normal, scene->sun), 0);
   return vec_add(sum, vec_scale(scene->sun_power, sun));
 }
 
-/* ---- sensor ------------------------------------------------------------------------------------------- */
-static float tone(float x) { /* soft shoulder (Reinhard et al. 2002, white at 3), then the gamma of 2 */
+/* ---- sensor ------------------------------------------------------------------------------- */
+static float
+tone(float x) { /* soft shoulder (Reinhard et al. 2002, white at 3), then the gamma of 2 */
   return sqrtf(x * (1 + x / 9) / (1 + x));
 }
 
 static asl_vec expose(const canvas *c, asl_vec radiance, int x, int y) {
   const asl_rooms_domain *d = c->domain;
   float dx = (float)x - c->camera->cx, dy = (float)y - c->camera->cy;
-  float r2 = (dx * dx + dy * dy) / (c->camera->cx * c->camera->cx + c->camera->cy * c->camera->cy + 1e-6f);
+  float r2 =
+      (dx * dx + dy * dy) / (c->camera->cx * c->camera->cx + c->camera->cy * c->camera->cy + 1e-6f);
   asl_vec v = vec_scale(radiance, c->scene->exposure * (1 - d->sensor_vignette * r2));
   v = vec_mul(v, vec(1 + 0.25f * d->sensor_balance, 1, 1 - 0.35f * d->sensor_balance));
   float grey = 0.3f * v.x + 0.6f * v.y + 0.1f * v.z;
   v = vec_mix(vec(grey, grey, grey), v, d->sensor_saturation);
   v = vec(tone(most(v.x, 0)), tone(most(v.y, 0)), tone(most(v.z, 0)));
-  return vec_add(vec(0.5f, 0.5f, 0.5f), vec_scale(vec_sub(v, vec(0.5f, 0.5f, 0.5f)), d->sensor_contrast));
+  return vec_add(vec(0.5f, 0.5f, 0.5f),
+                 vec_scale(vec_sub(v, vec(0.5f, 0.5f, 0.5f)), d->sensor_contrast));
 }
 
 static uint8_t read_out(const asl_rooms_domain *d, float v, uint32_t random) {
   /* the sum of two uniform numbers has standard deviation 1 / sqrt(6) */
-  float centred = (float)(random & 0xFFFF) * 0x1p-16f + (float)(random >> 16) * 0x1p-16f - 1 + 0x1p-16f;
-  float deviation = sqrtf(d->sensor_read * d->sensor_read + d->sensor_shot * d->sensor_shot * most(v, 0));
+  float centred =
+      (float)(random & 0xFFFF) * 0x1p-16f + (float)(random >> 16) * 0x1p-16f - 1 + 0x1p-16f;
+  float deviation =
+      sqrtf(d->sensor_read * d->sensor_read + d->sensor_shot * d->sensor_shot * most(v, 0));
   return (uint8_t)(clampf(v + 2.4494897f * deviation * centred, 0, 1) * 255 + 0.5f);
 }
 
-/* ---- pixels ---------------------------------------------------------------------------------------------- */
-static asl_vec shade_point(const canvas *c, const asl_ray *ray, float distance, asl_surface surface, int x, int y) {
+/* ---- pixels ------------------------------------------------------------------------------- */
+static asl_vec shade_point(const canvas *c, const asl_ray *ray, float distance, asl_surface surface,
+                           int x, int y) {
   float mean[LANES];
   point p = point_at(c, surface, ray, distance);
   mean_sight(c, x, y, surface, mean);
@@ -276,14 +280,15 @@ static int candidates(const canvas *c, int x, int y, asl_surface found[9]) {
   return n;
 }
 
-/* 2 x 2 samples decide which surfaces share the pixel; each of those is shaded once, in the middle of
- * its samples. */
+/* 2 x 2 samples decide which surfaces share the pixel; each of those is shaded once, in the middle
+ * of its samples. */
 static asl_vec shade_edge(const canvas *c, int x, int y, const asl_surface *found, int n) {
   asl_ray rays[4];
   float distance[4];
   asl_surface surface[4];
   for (int i = 0; i < 4; i++)
-    rays[i] = camera_ray(c->camera, (float)x + (i & 1 ? 0.25f : -0.25f), (float)y + (i & 2 ? 0.25f : -0.25f));
+    rays[i] = camera_ray(c->camera, (float)x + (i & 1 ? 0.25f : -0.25f),
+                         (float)y + (i & 2 ? 0.25f : -0.25f));
   asl_rooms_nearest(c->scene, found, n, rays, distance, surface);
   asl_vec sum = vec(0, 0, 0);
   for (int i = 0; i < 4; i++) {
@@ -299,23 +304,28 @@ static asl_vec shade_edge(const canvas *c, int x, int y, const asl_surface *foun
     }
     if (done) continue;
     middle.along = vec_scale(middle.along, 1 / count);
-    sum = vec_add(sum, vec_scale(shade_point(c, &middle, mean_distance / count, surface[i], x, y), count / 4));
+    sum = vec_add(sum, vec_scale(shade_point(c, &middle, mean_distance / count, surface[i], x, y),
+                                 count / 4));
   }
   return sum;
 }
 
-asl_status asl_rooms_picture(const asl_scene *scene, const asl_rooms_config *config, const asl_camera *camera,
-                             const asl_surface *surface, const float *depth, uint64_t noise_key, uint8_t *image) {
+asl_status asl_rooms_picture(const asl_scene *scene, const asl_rooms_config *config,
+                             const asl_camera *camera, const asl_surface *surface,
+                             const float *depth, uint64_t noise_key, uint8_t *image) {
   canvas c = {scene, &config->domain, camera, config->height, config->width, surface, depth, NULL};
   c.sees = malloc((size_t)c.height * (size_t)c.width * sizeof *c.sees);
-  if (!c.sees) return asl_fail(ASL_ENOMEM, "rooms: no memory for a picture of %dx%d pixels", c.height, c.width);
+  if (!c.sees)
+    return asl_fail(ASL_ENOMEM, "rooms: no memory for a picture of %dx%d pixels", c.height,
+                    c.width);
   look_everywhere(&c);
   for (int y = 0; y < c.height; y++) {
     for (int x = 0; x < c.width; x++) {
       asl_surface found[9];
       int at = y * c.width + x, n = config->antialias ? candidates(&c, x, y, found) : 1;
       asl_ray ray = camera_ray(camera, (float)x, (float)y);
-      asl_vec v = n > 1 ? shade_edge(&c, x, y, found, n) : shade_point(&c, &ray, depth[at], surface[at], x, y);
+      asl_vec v = n > 1 ? shade_edge(&c, x, y, found, n)
+                        : shade_point(&c, &ray, depth[at], surface[at], x, y);
       uint32_t r = hash3((uint32_t)at, (uint32_t)noise_key, (uint32_t)(noise_key >> 32));
       image[3 * at] = read_out(c.domain, v.x, r);
       image[3 * at + 1] = read_out(c.domain, v.y, hash3(r, 1, 0));

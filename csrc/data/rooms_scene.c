@@ -89,14 +89,17 @@ static float draw(layout *l, const float range[2]) {
   return random_range(&l->random, range[0], range[1]);
 }
 
-static bool likely(layout *l, float chance) { return random_uniform(&l->random) < chance; }
+static bool likely(layout *l, float chance) {
+  return random_uniform(&l->random) < chance;
+}
 
 /* One try to stand a piece at `u` of a wall. */
-static bool stand_at(layout *l, const asl_piece *piece, int wall, float u, float w, float d, float h,
-                     spot *out) {
+static bool stand_at(layout *l, const asl_piece *piece, int wall, float u, float w, float d,
+                     float h, spot *out) {
   const float gap = 0.02f;
   if (fabsf(u) + w / 2 > wall_half(l, wall) - gap) return false;
-  rect body = floor_rect(wall_point(l, wall, u - w / 2, gap, 0), wall_point(l, wall, u + w / 2, gap + d, 0));
+  rect body = floor_rect(wall_point(l, wall, u - w / 2, gap, 0),
+                         wall_point(l, wall, u + w / 2, gap + d, 0));
   rect zone = floor_rect(wall_point(l, wall, u - w / 2, gap + d, 0),
                          wall_point(l, wall, u + w / 2, gap + d + piece->front, 0));
   rect area = {u - w / 2, u + w / 2, 0, h};
@@ -113,7 +116,8 @@ static bool stand_at(layout *l, const asl_piece *piece, int wall, float u, float
 /* Stands a piece at some free place of a wall; wall -1 = any. */
 static bool stand(layout *l, int which, int wall, spot *out) {
   const asl_piece *piece = &asl_rooms_pieces[which];
-  float w = draw(l, piece->w), d = draw(l, piece->d), h = least(draw(l, piece->h), 2 * l->scene->half.z);
+  float w = draw(l, piece->w), d = draw(l, piece->d),
+        h = least(draw(l, piece->h), 2 * l->scene->half.z);
   for (int i = 0; i < TRIES; i++) {
     int k = wall < 0 ? random_below(&l->random, 4) : wall;
     float reach = wall_half(l, k) - w / 2 - 0.03f;
@@ -149,9 +153,11 @@ static bool hang(layout *l, int which, int wall, spot *out) {
     float reach = wall_half(l, k) - w / 2 - 0.1f;
     float u = random_range(&l->random, -1, 1) * reach;
     rect area = {u - w / 2 - 0.05f, u + w / 2 + 0.05f, z, z + h};
-    rect zone = floor_rect(wall_point(l, k, u - w / 2, 0, 0), wall_point(l, k, u + w / 2, piece->front, 0));
+    rect zone =
+        floor_rect(wall_point(l, k, u - w / 2, 0, 0), wall_point(l, k, u + w / 2, piece->front, 0));
     bool on_floor = piece->front > 0;
-    if (reach < 0 || wall_taken(l, k, area) || (on_floor && overlaps_any(zone, l->body, l->bodies))) continue;
+    if (reach < 0 || wall_taken(l, k, area) || (on_floor && overlaps_any(zone, l->body, l->bodies)))
+      continue;
     take_wall(l, k, area);
     if (on_floor && l->zones < FOOTPRINTS) l->zone[l->zones++] = zone;
     *out = (spot){k, u, w, d, wall_point(l, k, u, 0, z)};
@@ -161,7 +167,7 @@ static bool hang(layout *l, int which, int wall, spot *out) {
   return false;
 }
 
-/* ---- openings ------------------------------------------------------------------------------------- */
+/* ---- openings ----------------------------------------------------------------------------- */
 static void hang_at(layout *l, int which, const spot *at, float z, float w, float h) {
   const asl_piece *piece = &asl_rooms_pieces[which];
   asl_vec origin = vec(at->origin.x, at->origin.y, z);
@@ -178,7 +184,8 @@ static void add_window(layout *l, bool office) {
   asl_window *window = &scene->window[scene->windows++];
   window->normal = vec(-turn_sine[at.wall], turn_cosine[at.wall], 0);
   window->across = vec(turn_cosine[at.wall], turn_sine[at.wall], 0);
-  window->centre = vec_add(vec(at.origin.x, at.origin.y, z + h / 2), vec_scale(window->normal, 0.02f));
+  window->centre =
+      vec_add(vec(at.origin.x, at.origin.y, z + h / 2), vec_scale(window->normal, 0.02f));
   window->half_width = w / 2 - frame;
   window->half_height = h / 2 - frame;
   /* what hangs in front of it covers some wall on both sides and above */
@@ -196,7 +203,7 @@ static void add_window(layout *l, bool office) {
   }
 }
 
-/* ---- groups of furniture ---------------------------------------------------------------------------- */
+/* ---- groups of furniture ------------------------------------------------------------------ */
 static asl_vec in_front(const layout *l, const spot *at, float v, float side) {
   return wall_point(l, at->wall, at->u + side, 0.02f + v, 0);
 }
@@ -208,19 +215,22 @@ static void add_bed(layout *l) {
   for (int side = -1; side <= 1; side += 2) {
     float w = draw(l, piece->w), d = draw(l, piece->d), h = draw(l, piece->h);
     if (likely(l, 0.45f + 0.5f * l->domain->layout_clutter))
-      stand_at(l, piece, bed.wall, bed.u + (float)side * (bed.w / 2 + w / 2 + 0.06f), w, d, h, &stand_spot);
+      stand_at(l, piece, bed.wall, bed.u + (float)side * (bed.w / 2 + w / 2 + 0.06f), w, d, h,
+               &stand_spot);
   }
 }
 
 static void lay_rug(layout *l, asl_vec middle, int quarter) {
   const asl_piece *piece = &asl_rooms_pieces[P_RUG];
-  float w = draw(l, piece->w), d = draw(l, piece->d), c = turn_cosine[quarter], s = turn_sine[quarter];
+  float w = draw(l, piece->w), d = draw(l, piece->d), c = turn_cosine[quarter],
+        s = turn_sine[quarter];
   float rx = (fabsf(c) * w + fabsf(s) * d) / 2, ry = (fabsf(s) * w + fabsf(c) * d) / 2;
   asl_vec half = l->scene->half;
   if (rx > half.x - 0.1f || ry > half.y - 0.1f) return;
   middle.x = clampf(middle.x, rx + 0.05f - half.x, half.x - 0.05f - rx);
   middle.y = clampf(middle.y, ry + 0.05f - half.y, half.y - 0.05f - ry);
-  build(l, piece, vec(middle.x + s * d / 2, middle.y - c * d / 2, 0), c, s, w, d, draw(l, piece->h));
+  build(l, piece, vec(middle.x + s * d / 2, middle.y - c * d / 2, 0), c, s, w, d,
+        draw(l, piece->h));
 }
 
 static void add_sofa(layout *l) {
@@ -231,15 +241,18 @@ static void add_sofa(layout *l) {
   float w = draw(l, low->w), d = draw(l, low->d);
   asl_vec middle = in_front(l, &sofa, sofa.d + 0.4f + d / 2, 0);
   if (likely(l, 0.7f)) lay_rug(l, middle, quarter);
-  stand_free(l, P_LOW_TABLE, in_front(l, &sofa, sofa.d + 0.42f, 0), turn_cosine[quarter], turn_sine[quarter], w, d);
-  if (!stand(l, P_LOWBOARD, (sofa.wall + 2) % 4, &other)) hang(l, P_TELEVISION, (sofa.wall + 2) % 4, &other);
+  stand_free(l, P_LOW_TABLE, in_front(l, &sofa, sofa.d + 0.42f, 0), turn_cosine[quarter],
+             turn_sine[quarter], w, d);
+  if (!stand(l, P_LOWBOARD, (sofa.wall + 2) % 4, &other))
+    hang(l, P_TELEVISION, (sofa.wall + 2) % 4, &other);
 }
 
 static void add_desk(layout *l) {
   spot desk;
   if (!stand(l, P_DESK, -1, &desk)) return;
   const asl_piece *piece = &asl_rooms_pieces[P_OFFICE_CHAIR];
-  float w = draw(l, piece->w), d = draw(l, piece->d), side = random_range(&l->random, -0.2f, 0.2f) * desk.w;
+  float w = draw(l, piece->w), d = draw(l, piece->d),
+        side = random_range(&l->random, -0.2f, 0.2f) * desk.w;
   /* the chair looks at the desk: its back is away from the wall; slightly turned */
   asl_vec origin = in_front(l, &desk, desk.d + random_range(&l->random, 0, 0.2f) + d, side);
   double c, s;
@@ -254,12 +267,15 @@ static void add_table(layout *l) {
   for (int i = 0; i < TRIES; i++) {
     int quarter = random_below(&l->random, 2);
     float c = turn_cosine[quarter], s = turn_sine[quarter];
-    asl_vec middle = vec(random_range(&l->random, -0.7f, 0.7f) * half.x, random_range(&l->random, -0.7f, 0.7f) * half.y, 0);
-    if (!stand_free(l, P_TABLE, vec(middle.x + s * d / 2, middle.y - c * d / 2, 0), c, s, w, d)) continue;
+    asl_vec middle = vec(random_range(&l->random, -0.7f, 0.7f) * half.x,
+                         random_range(&l->random, -0.7f, 0.7f) * half.y, 0);
+    if (!stand_free(l, P_TABLE, vec(middle.x + s * d / 2, middle.y - c * d / 2, 0), c, s, w, d))
+      continue;
     for (int k = 0; k < 4; k++) { /* chairs look at the table from its four sides */
       int q = (quarter + k) % 4;
       float reach = (k % 2 ? w : d) / 2, cw = draw(l, chair->w), cd = draw(l, chair->d);
-      float back = reach + cd + random_range(&l->random, 0.02f, 0.25f), off = random_range(&l->random, -0.1f, 0.1f);
+      float back = reach + cd + random_range(&l->random, 0.02f, 0.25f),
+            off = random_range(&l->random, -0.1f, 0.1f);
       float qc = turn_cosine[q], qs = turn_sine[q];
       asl_vec origin = vec(middle.x + qs * back + qc * off, middle.y - qc * back + qs * off, 0);
       if (likely(l, 0.85f)) stand_free(l, P_CHAIR, origin, qc, qs, cw, cd);
@@ -280,7 +296,7 @@ static void add_kitchen(layout *l) {
   hang(l, P_WALL_CABINET, counter.wall, &other);
 }
 
-/* ---- rooms ---------------------------------------------------------------------------------------------- */
+/* ---- rooms -------------------------------------------------------------------------------- */
 enum { G_BED = ROOMS_PIECES, G_SOFA, G_DESK, G_TABLE, G_KITCHEN }; /* groups, as if pieces */
 
 typedef struct wish {
@@ -294,6 +310,7 @@ typedef struct room_kind {
   wish wishes[24];
 } room_kind;
 
+/* clang-format off */
 static const room_kind kinds[] = {
   { /* bedroom */
    {3.2f, 4.6f}, {3.2f, 4.4f}, false,
@@ -314,13 +331,15 @@ static const room_kind kinds[] = {
    {{G_KITCHEN, 1, 0}, {G_TABLE, 1, 0}, {P_CABINET, 0.7f, 0.2f}, {P_SHELVES, 0.4f, 0.3f},
     {P_PLANT, 0.3f, 0.3f}, {P_COUNTER, 0.3f, 0}, {P_BOXES, 0.1f, 0.4f}, {P_BAG, 0.2f, 0.3f},
     {P_RADIATOR, 0.4f, 0}, {P_TOWEL, 0.6f, 0.3f}, {P_PICTURE, 0.8f, 0.2f},
-    {P_WALL_CABINET, 0.5f, 0.2f}, {P_BOARD, 0.3f, 0.3f}, {P_PAPERS, 0.1f, 0.3f}, {P_RUG, 0.2f, 0.1f}}},
+    {P_WALL_CABINET, 0.5f, 0.2f}, {P_BOARD, 0.3f, 0.3f}, {P_PAPERS, 0.1f, 0.3f},
+    {P_RUG, 0.2f, 0.1f}}},
   { /* office */
    {3.4f, 5.0f}, {3.2f, 4.6f}, true,
    {{G_DESK, 1, 0}, {G_DESK, 0.9f, 0.1f}, {P_SHELVES, 0.7f, 0.2f}, {P_BOOKSHELF, 0.8f, 0.2f},
     {P_CABINET, 0.7f, 0.2f}, {G_DESK, 0.3f, 0.3f}, {P_BOXES, 0.3f, 0.5f}, {P_BAG, 0.2f, 0.4f},
     {P_PLANT, 0.4f, 0.2f}, {P_STANDING_LAMP, 0.1f, 0.1f}, {P_WHITEBOARD, 1, 0},
-    {P_PICTURE, 0.4f, 0.2f}, {P_PAPERS, 0.4f, 0.5f}, {P_PAPERS, 0.1f, 0.5f}, {P_CLOTHES, 0.2f, 0.3f},
+    {P_PICTURE, 0.4f, 0.2f}, {P_PAPERS, 0.4f, 0.5f}, {P_PAPERS, 0.1f, 0.5f},
+    {P_CLOTHES, 0.2f, 0.3f},
     {P_TELEVISION, 0.2f, 0.2f}, {P_RADIATOR, 0.4f, 0}, {P_PILLAR, 0.2f, 0}}},
   { /* workshop, laboratory */
    {3.6f, 5.4f}, {3.4f, 4.8f}, true,
@@ -330,10 +349,12 @@ static const room_kind kinds[] = {
     {P_PAPERS, 0.6f, 0.4f}, {P_PAPERS, 0.2f, 0.5f}, {P_CLOTHES, 0.3f, 0.4f}, {P_BOARD, 0.3f, 0.3f},
     {P_PILLAR, 0.3f, 0}}},
 };
+/* clang-format on */
 
 static int draw_kind(layout *l) {
   const asl_rooms_domain *d = l->domain;
-  float weight[] = {d->layout_bedroom, d->layout_living, d->layout_kitchen, d->layout_office, d->layout_workshop};
+  float weight[] = {d->layout_bedroom, d->layout_living, d->layout_kitchen, d->layout_office,
+                    d->layout_workshop};
   float total = 0;
   for (int i = 0; i < 5; i++) total += weight[i];
   float at = random_uniform(&l->random) * total;
@@ -349,112 +370,71 @@ static void fulfil(layout *l, const room_kind *kind) {
   for (const wish *w = kind->wishes; w->chance > 0 || w->per_clutter > 0; w++) {
     if (!likely(l, w->chance + w->per_clutter * l->domain->layout_clutter)) continue;
     switch (w->what) {
-      case G_BED: add_bed(l); break;
-      case G_SOFA: add_sofa(l); break;
-      case G_DESK: add_desk(l); break;
-      case G_TABLE: add_table(l); break;
-      case G_KITCHEN: add_kitchen(l); break;
-      case P_RUG: lay_rug(l, vec(0, 0, 0), random_below(&l->random, 4)); break;
-      default:
-        if (asl_rooms_pieces[w->what].place == PLACE_MOUNTED) hang(l, w->what, -1, &at);
-        else stand(l, w->what, -1, &at);
+    case G_BED:
+      add_bed(l);
+      break;
+    case G_SOFA:
+      add_sofa(l);
+      break;
+    case G_DESK:
+      add_desk(l);
+      break;
+    case G_TABLE:
+      add_table(l);
+      break;
+    case G_KITCHEN:
+      add_kitchen(l);
+      break;
+    case P_RUG:
+      lay_rug(l, vec(0, 0, 0), random_below(&l->random, 4));
+      break;
+    default:
+      if (asl_rooms_pieces[w->what].place == PLACE_MOUNTED)
+        hang(l, w->what, -1, &at);
+      else
+        stand(l, w->what, -1, &at);
     }
   }
 }
 
-/* ---- light ------------------------------------------------------------------------------------------------ */
-static void add_light(asl_scene *scene, asl_vec centre, asl_vec u, asl_vec v, asl_vec colour, bool both) {
-  asl_light *light = &scene->light[scene->lights++];
-  asl_vec normal = vec_cross(u, v);
-  float quarter = sqrtf(vec_dot(normal, normal));
-  *light = (asl_light){centre, u, v, vec_scale(normal, 1 / quarter), colour, 4 * quarter, both};
-}
-
-static void hang_lamp(layout *l, bool office, asl_vec colour) {
+static void hang_lamp(layout *l, bool office) {
   asl_scene *scene = l->scene;
   float top = 2 * scene->half.z;
-  if (office) { /* two rows of panels along the room count as one large light */
+  if (office) { /* two panels, one large light */
     for (int i = -1; i <= 1; i += 2) {
       asl_vec at = vec((float)i * scene->half.x * 0.45f, 0, top - 0.04f);
       build(l, &asl_rooms_pieces[P_PANEL_LAMP], at, 0, 1, 1.2f, 0.3f, 0.04f);
     }
     asl_vec u = vec(scene->half.x * 0.5f, 0, 0), v = vec(0, -0.5f, 0);
-    add_light(scene, vec(0, 0, top - 0.06f), u, v, colour, false);
+    asl_rooms_add_lamp(scene, vec(0, 0, top - 0.06f), u, v, false);
     return;
   }
   const asl_piece *piece = &asl_rooms_pieces[P_CEILING_LAMP];
   float h = draw(l, piece->h), w = draw(l, piece->w);
   float x = random_range(&l->random, -0.15f, 0.15f), y = random_range(&l->random, -0.15f, 0.15f);
   build(l, piece, vec(x, y, top - h), 1, 0, w, 0, h);
-  float r = 0.3f * w;
-  add_light(scene, vec(x, y, top - h - 0.02f), vec(r, 0, 0), vec(0, -r, 0), colour, true);
+  asl_vec u = vec(0.3f * w, 0, 0), v = vec(0, -0.3f * w, 0);
+  asl_rooms_add_lamp(scene, vec(x, y, top - h - 0.02f), u, v, true);
 }
 
-/* Irradiance of a light at a point, without shadows; the rectangle is small or far enough. */
-static float reference_light(const asl_scene *scene, asl_vec at, asl_vec normal) {
-  float sum = (scene->ambient.x + scene->ambient.y + scene->ambient.z) / 3;
-  for (int i = 0; i < scene->lights; i++) {
-    const asl_light *light = &scene->light[i];
-    float power = (light->power.x + light->power.y + light->power.z) / 3;
-    sum += power * asl_rooms_form_factor(light, light->centre, at, normal);
-  }
-  return sum;
-}
-
-static void set_exposure(asl_scene *scene, const asl_rooms_domain *domain) {
-  asl_vec h = scene->half;
-  float sum = 2 * reference_light(scene, vec(0, 0, 0.4f), vec(0, 0, 1));
-  sum += reference_light(scene, vec(h.x, 0, 1.2f), vec(-1, 0, 0));
-  sum += reference_light(scene, vec(-h.x, 0, 1.2f), vec(1, 0, 0));
-  sum += reference_light(scene, vec(0, h.y, 1.2f), vec(0, -1, 0));
-  sum += reference_light(scene, vec(0, -h.y, 1.2f), vec(0, 1, 0));
-  scene->exposure = domain->sensor_exposure * 6 / most(sum, 1e-3f);
-}
-
-static void add_lights(layout *l, bool office) {
-  asl_scene *scene = l->scene;
-  const asl_rooms_domain *domain = l->domain;
-  float warm = domain->light_warmth;
-  asl_vec lamp = warm > 0 ? vec(1, 1 - 0.3f * warm, 1 - 0.65f * warm) : vec(1 + 0.25f * warm, 1 + 0.08f * warm, 1);
-  asl_vec sky = vec(0.88f, 0.96f, 1.08f);
-  hang_lamp(l, office, vec_scale(lamp, 6 * domain->light_lamp));
-  if (domain->light_lamp <= 0) scene->lights = 0;
-  for (int i = 0; i < scene->windows && domain->light_sky > 0; i++) {
-    const asl_window *w = &scene->window[i];
-    add_light(scene, vec_add(w->centre, vec_scale(w->normal, 0.2f)), vec_scale(w->across, w->half_width),
-              vec(0, 0, w->half_height), vec_scale(sky, 10 * domain->light_sky * w->half_width * w->half_height), false);
-    asl_light *light = &scene->light[scene->lights - 1];
-    light->normal = w->normal;
-  }
-  for (int i = 0; i < scene->side_lights; i++) scene->side_power[i] = vec_scale(lamp, 1.2f * domain->light_side);
-  asl_vec mood = vec_add(vec_scale(lamp, domain->light_lamp + domain->light_side), vec_scale(sky, domain->light_sky + 1e-3f));
-  float mean = (mood.x + mood.y + mood.z) / 3;
-  scene->ambient = vec_scale(mood, domain->light_ambient / mean);
-  if (scene->windows > 0 && domain->light_sun > 0) { /* shines in through the first window */
-    const asl_window *w = &scene->window[0];
-    float side = random_range(&l->random, -0.7f, 0.7f), up = random_range(&l->random, 0.5f, 1.0f);
-    asl_vec to = vec_add(vec_add(vec_scale(w->normal, -1), vec_scale(w->across, side)), vec(0, 0, up));
-    scene->sun = vec_unit(to);
-    scene->sun_power = vec_scale(vec(1, 0.9f, 0.72f), 4 * domain->light_sun);
-  }
-}
-
-void asl_rooms_build(asl_scene *scene, const asl_rooms_domain *domain, uint64_t seed, int64_t room) {
+void asl_rooms_build(asl_scene *scene, const asl_rooms_domain *domain, uint64_t seed,
+                     int64_t room) {
   layout l = {.scene = scene, .domain = domain};
   uint64_t family = (uint64_t)domain->layout_family << 48;
   l.random = (asl_rooms_random){seed, family | (uint64_t)ROOMS_LAYOUT << 40 | (uint64_t)room, 0};
   memset(scene, 0, sizeof *scene);
   const room_kind *kind = &kinds[draw_kind(&l)];
-  scene->half = vec(draw(&l, kind->w) * domain->layout_size / 2, draw(&l, kind->d) * domain->layout_size / 2,
-                    random_range(&l.random, 2.4f, 2.9f) / 2);
+  scene->half =
+      vec(draw(&l, kind->w) * domain->layout_size / 2, draw(&l, kind->d) * domain->layout_size / 2,
+          random_range(&l.random, 2.4f, 2.9f) / 2);
   spot door;
   hang(&l, P_DOOR, -1, &door);
   if (likely(&l, 0.25f)) hang(&l, P_DOOR, -1, &door);
   add_window(&l, kind->office);
   if (likely(&l, 0.55f)) add_window(&l, kind->office);
   fulfil(&l, kind);
-  add_lights(&l, kind->office);
-  set_exposure(scene, domain);
+  hang_lamp(&l, kind->office);
+  asl_rooms_light_up(scene, domain, &l.random);
   asl_rooms_random paint = {seed, family | (uint64_t)ROOMS_MATERIALS << 40 | (uint64_t)room, 0};
   asl_rooms_paint(scene, domain, &paint);
 }

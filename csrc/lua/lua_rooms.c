@@ -12,7 +12,8 @@ static asl_rooms_domain check_domain(lua_State *L, int table) {
   luaL_checktype(L, -1, LUA_TTABLE);
   lua_Integer n = luaL_len(L, -1);
   for (lua_Integer i = 1; i <= n; i++) {
-    if (lua_geti(L, -1, i) != LUA_TTABLE) luaL_error(L, "rooms: a parameter is {group, name, value}");
+    if (lua_geti(L, -1, i) != LUA_TTABLE)
+      luaL_error(L, "rooms: a parameter is {group, name, value}");
     lua_geti(L, -1, 1);
     lua_geti(L, -2, 2);
     lua_geti(L, -3, 3);
@@ -31,21 +32,21 @@ static int field_int(lua_State *L, const char *key) {
   return value < 0 || value > INT32_MAX ? 0 : (int)value; /* 0 is refused by the core */
 }
 
-/* rooms_source{parameters = {{group, name, value}, ...}, seed =, first_room =, sequences =, frames =,
- * height =, width =, antialias =, cache_bytes =}: a source. */
+/* rooms_source{parameters = {{group, name, value}, ...}, seed =, first_room =, sequences =, frames
+ * =, height =, width =, antialias =, cache_bytes =}: a source. */
 static int rooms_source(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   asl_rooms_config config = {
-    .domain = check_domain(L, 1),
-    .seed = (uint64_t)asl_lua_field_integer(L, 1, "seed", 0),
-    .first_room = asl_lua_field_integer(L, 1, "first_room", 0),
-    .sequences = field_int(L, "sequences"),
-    .frames = field_int(L, "frames"),
-    .height = field_int(L, "height"),
-    .width = field_int(L, "width"),
-    .cache_bytes = asl_lua_field_integer(L, 1, "cache_bytes", 0),
-    .antialias = asl_lua_field_boolean(L, 1, "antialias", 1),
+      .domain = check_domain(L, 1),
+      .seed = (uint64_t)asl_lua_field_integer(L, 1, "seed", 0),
+      .first_room = asl_lua_field_integer(L, 1, "first_room", 0),
+      .sequences = field_int(L, "sequences"),
+      .frames = field_int(L, "frames"),
+      .height = field_int(L, "height"),
+      .width = field_int(L, "width"),
+      .cache_bytes = asl_lua_field_integer(L, 1, "cache_bytes", 0),
+      .antialias = asl_lua_field_boolean(L, 1, "antialias", 1),
   };
   asl_source *source;
   asl_lua_check(L, asl_rooms_open(&config, &source));
@@ -76,6 +77,6 @@ static int rooms_parameters(lua_State *L) {
 
 void asl_lua_open_rooms(lua_State *L) {
   static const luaL_Reg list[] = {
-    {"rooms_source", rooms_source}, {"rooms_parameters", rooms_parameters}, {NULL, NULL}};
+      {"rooms_source", rooms_source}, {"rooms_parameters", rooms_parameters}, {NULL, NULL}};
   asl_lua_register(L, NULL, list);
 }

@@ -178,9 +178,12 @@ static int64_t read_nested(lua_State *L, asl_tensor *t, int depth, int64_t posit
     int ok;
     lua_Number v = lua_tonumberx(L, -1, &ok);
     if (!ok) luaL_error(L, "element %d is a %s, not a number", (int)position + 1, luaL_typename(L, -1));
-    range_check(L, t->dtype, v);
-    if (t->dtype == ASL_I64 && lua_isinteger(L, -1)) asl_i64(t)[position] = lua_tointeger(L, -1);
-    else asl_tensor_set(t, position, v);
+    if (t->dtype == ASL_I64 && lua_isinteger(L, -1)) {
+      asl_i64(t)[position] = lua_tointeger(L, -1);
+    } else {
+      range_check(L, t->dtype, v);
+      asl_tensor_set(t, position, v);
+    }
     return position + 1;
   }
   if (!lua_istable(L, -1) || (int64_t)luaL_len(L, -1) != t->shape.size[depth])

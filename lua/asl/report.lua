@@ -57,7 +57,7 @@ local function header(input, compared)
     tag("p", { class = "kicker" }, "ASL report · continual learning of semantic segmentation"),
     tag("h1", nil, input.title),
     input.about and tag("p", { class = "about" }, input.about),
-    tag("div", { class = "tiles" }, tables.tiles(compared)))
+    tag("div", { class = "tiles", style = "--tiles:" .. #compared }, tables.tiles(compared)))
 end
 
 local function curves(input, compared)

@@ -192,7 +192,7 @@ function view:add(entry, time)
   local show = add[entry.kind]
   if not show then return end
   show(self:writer("joint"), entry, time, self.root)
-  if entry.task then show(self:writer(entry.task), entry, time, self.root) end
+  if entry.task and entry.task ~= "joint" then show(self:writer(entry.task), entry, time, self.root) end
 end
 
 --- Closes all files, also when one of them cannot be finished; then it raises why.

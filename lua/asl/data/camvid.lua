@@ -17,15 +17,7 @@ end
 
 local camvid = {}
 
---- CamVid in the SegNet layout: train.txt, val.txt, test.txt beside train, trainannot, val, ...; pictures 480x360.
---- A list's lines may be relative ("train/X.png<TAB>trainannot/X.png") or those of the tutorial ("/SegNet/CamVid/train/X.png
---- /SegNet/CamVid/trainannot/X.png"). Sequences are known by name (0001TP is dusk; 0006R0, 0016E5, Seq05VD are day), frames
---- are those of the 30 Hz video.
----@param given table  named arguments:
----   root (string); split ("train", "val", "test"); sequences (string[]): only these; size (integer[2]): height and width
----   every sample is resized to when loaded
----@return asl.Dataset
---- Errors: what asl.data.folder raises; a sequence the split does not have, with those it has.
+--- See asl.data.camvid.
 function camvid.new(given)
   local where = "asl.data.camvid"
   local o = options.check(where, given, {

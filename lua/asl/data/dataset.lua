@@ -56,14 +56,7 @@ local function counting(n)
   return list
 end
 
---- A data set over one source.
----@param given table  named arguments:
----   name (string); class_names (string[]); colours (integer[][]); ids (string[]); source (userdata);
----   sequences (string[], default: the name for all); frames (integer[], default 0, 1, 2, ...);
----   index (integer[], 0-based positions in the source, default 0, 1, 2, ...);
----   fingerprint (string or string[]): what, besides the ids, tells this content from another (parameters, file sizes)
----@return asl.Dataset
---- Errors: lists of different lengths, an id twice, a position outside the source.
+--- See asl.data.dataset.
 function dataset.new(given)
   local where = "asl.data.dataset"
   local o = options.check(where, given, {
@@ -90,9 +83,7 @@ function dataset.new(given)
   return setmetatable(fields, Dataset)
 end
 
---- Whether a value is a data set.
----@param value any
----@return boolean
+--- See asl.data.is_dataset.
 function dataset.is(value)
   return getmetatable(value) == Dataset
 end
@@ -258,10 +249,7 @@ function Dataset:describe()
     #names == 1 and "" or "s", table.concat(shown, ", "), self.classes, table.concat(self.planes, ", "))
 end
 
---- Checks that no sample is in both, as train and test sets must be.
----@param a asl.Dataset
----@param b asl.Dataset
---- Errors: a shared id, naming it and both data sets.
+--- See asl.data.disjoint.
 function dataset.disjoint(a, b)
   local seen = {}
   for _, id in ipairs(a.ids) do

@@ -157,20 +157,7 @@ function folder.build(where, o)
   }
 end
 
---- Pictures with label maps, from a list file.
----@param given table  named arguments:
----   root (string): the folder the list's paths are in;
----   list (string): a text file, a line per sample: IMAGE, a tab or space, LABEL; absolute paths of another machine
----     ("/SegNet/CamVid/val/X.png") are found by the part that exists below root; lines without LABEL give a data set
----     without labels;
----   classes: "camvid11", "nyu40", the path of a TSV file (asl.labels), or a list of names;
----   label_map (table<integer, integer>): value in the file to class id, 255 = ignore; a value that is not in it is an error
----     when met (default: each class id itself, and 255);
----   name (string, default: the folder's name): leads the ids;
----   pattern (string): Lua pattern on the picture's path with captures SEQUENCE and FRAME (default: its folder, its place);
----   size (integer[2]): height and width every sample is resized to when loaded (default: as they are)
----@return asl.Dataset
---- Errors, naming the path and what was expected: no root, list or listed file, a line that cannot be read.
+--- See asl.data.folder.
 function folder.new(given)
   return folder.build("asl.data.folder", options.check("asl.data.folder", given, folder.options))
 end

@@ -11,6 +11,8 @@ local core = require "asl.core"
 local dataset = require "asl.data.dataset"
 local options = require "asl.options"
 
+local loader = {}
+
 ---@class asl.Loader
 local Loader = {}
 Loader.__index = Loader
@@ -65,10 +67,10 @@ end
 
 Loader.__close = Loader.close
 
---- A loader.
----@param given { threads?: integer }|nil  0..64 threads, default 2; 0: rows are made by whoever waits
----@return asl.Loader
-return function(given)
+--- See asl.data.loader.
+function loader.new(given)
   local o = options.check("asl.data.loader", given, { threads = 2 })
   return setmetatable({ core = core.loader(o.threads), threads = o.threads }, Loader)
 end
+
+return loader

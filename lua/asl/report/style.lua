@@ -32,7 +32,8 @@ td code { overflow-wrap: anywhere; }
 .about { font-size: 1.08rem; }
 .finding { font-size: 1.08rem; }
 .note { color: var(--soft); font-size: 0.9rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 14px; margin-top: 22px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 14px;
+  max-width: calc(var(--tiles) * 380px); margin-top: 22px; }
 .tile { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--own); border-radius: 8px;
   padding: 14px 16px; }
 .tile-name { font-weight: 600; }
