@@ -10,20 +10,6 @@ local asl = require "asl"
 
 local DAY, DUSK = { "0006R0", "0016E5" }, { "0001TP" }
 
---- First frames to train on and last ones to test on, of every sequence.
-local function split(frames, sequences, cfg)
-  local train, test
-  for _, name in ipairs(sequences) do
-    local drive = frames:sequence(name)
-    local first, last = {}, {}
-    for i = 1, #drive - cfg.held_out - cfg.gap do first[#first + 1] = i end
-    for i = #drive - cfg.held_out + 1, #drive do last[#last + 1] = i end
-    train = train and train:join(drive:subset(first)) or drive:subset(first)
-    test = test and test:join(drive:subset(last)) or drive:subset(last)
-  end
-  return train, test
-end
-
 return asl.experiment {
   name = "camvid_dusk",
   config = asl.continual.config {
@@ -35,8 +21,8 @@ return asl.experiment {
   },
   main = function(cfg, run)
     local frames = asl.data.camvid { root = asl.env.path("camvid", cfg.data), split = "train" }
-    local day_train, day_test = split(frames, DAY, cfg)
-    local dusk_train, dusk_test = split(frames, DUSK, cfg)
+    local day_train, day_test = frames:sequence(DAY):split { test = cfg.held_out, gap = cfg.gap }
+    local dusk_train, dusk_test = frames:sequence(DUSK):split { test = cfg.held_out, gap = cfg.gap }
     local scenario = asl.scenario.domains {
       { "day", train = day_train, test = day_test },
       { "dusk", train = dusk_train, test = dusk_test },

@@ -1,4 +1,5 @@
-/* The gradient of every op, written with public ops. dy below is the gradient of the first output. */
+/* The gradient of every op, written with public ops. dy below is the gradient of the first output.
+ */
 #include <string.h>
 
 #include "autograd/tape.h"
@@ -9,7 +10,8 @@
 #define Y(i) (node->saved_out[i])
 #define NODE_PARAMS(name) ASL_PARAMS(name, &node->call)
 
-/* ---- calling ops ------------------------------------------------------------------------------------ */
+/* ---- calling ops
+ * ------------------------------------------------------------------------------------ */
 static void start(asl_call *call, asl_op op, const asl_node *node) {
   asl_call_init(call, op);
   call->at = node->call.at;
@@ -102,7 +104,8 @@ static asl_status reshape_to(const asl_node *node, asl_tensor *x, asl_shape shap
   return run1(&call, out);
 }
 
-/* ---- views -------------------------------------------------------------------------------------------- */
+/* ---- views
+ * -------------------------------------------------------------------------------------------- */
 RULE(reshape) { return reshape_to(node, DY, node->in_shape[0], &din[0]); }
 
 RULE(permute) {
@@ -136,7 +139,8 @@ RULE(slice) {
   return status;
 }
 
-/* ---- elementwise ------------------------------------------------------------------------------------------ */
+/* ---- elementwise
+ * ------------------------------------------------------------------------------------------ */
 RULE(add) {
   for (int i = 0; i < 2; i++)
     if (node->need[i]) ASL_TRY(sum_to_input(node, i, asl_tensor_retain(DY), &din[i]));
@@ -270,7 +274,8 @@ RULE(cast) {
   return run1(&call, &din[0]);
 }
 
-/* ---- reductions and joining -------------------------------------------------------------------------------- */
+/* ---- reductions and joining
+ * -------------------------------------------------------------------------------- */
 /* `y` (a reduction's result, keep or not) with the reduced dimensions as size 1, to broadcast. */
 static asl_status with_ones(const asl_node *node, asl_tensor *y, int64_t dim, asl_tensor **out) {
   asl_shape shape = node->in_shape[0];
@@ -363,7 +368,8 @@ RULE(matmul) { /* dA = dY B', dB = A' dY */
   return ASL_OK;
 }
 
-/* ---- convolution and normalisation ---------------------------------------------------------------------------- */
+/* ---- convolution and normalisation
+ * ---------------------------------------------------------------------------- */
 RULE(conv2d) {
   const asl_conv2d_params *f = NODE_PARAMS(conv2d);
   asl_call call;
@@ -371,9 +377,13 @@ RULE(conv2d) {
   call.in[0] = X(0);
   call.in[1] = X(1);
   call.in[2] = DY;
-  *ASL_PARAMS(conv2d_backward, &call) = (asl_conv2d_backward_params){
-      .stride = f->stride, .padding = f->padding, .dilation = f->dilation, .groups = f->groups,
-      .need_dx = node->need[0], .need_dweight = node->need[1], .need_dbias = node->need[2]};
+  *ASL_PARAMS(conv2d_backward, &call) = (asl_conv2d_backward_params){.stride = f->stride,
+                                                                     .padding = f->padding,
+                                                                     .dilation = f->dilation,
+                                                                     .groups = f->groups,
+                                                                     .need_dx = node->need[0],
+                                                                     .need_dweight = node->need[1],
+                                                                     .need_dbias = node->need[2]};
   ASL_TRY(asl_run(&call));
   memcpy(din, call.out, 3 * sizeof *din);
   return ASL_OK;
@@ -400,12 +410,18 @@ RULE(conv_bn_act) {
   start(&call, ASL_OP_conv_bn_act_backward, node);
   asl_tensor *in[] = {X(X_), X(WEIGHT), X(GAMMA), X(BETA), X(RESIDUAL), Y(1), Y(2), Y(3), DY};
   memcpy(call.in, in, sizeof in);
-  *ASL_PARAMS(conv_bn_act_backward, &call) = (asl_conv_bn_act_backward_params){
-      .stride = f->stride, .padding = f->padding, .dilation = f->dilation, .groups = f->groups,
-      .training = f->training, .relu = f->relu, .need_dx = node->need[X_],
-      .need_dweight = node->need[WEIGHT], .need_dbias = node->need[BIAS],
-      .need_dgamma = node->need[GAMMA] || node->need[BETA],
-      .need_dresidual = node->need[RESIDUAL] && f->relu};
+  *ASL_PARAMS(conv_bn_act_backward, &call) =
+      (asl_conv_bn_act_backward_params){.stride = f->stride,
+                                        .padding = f->padding,
+                                        .dilation = f->dilation,
+                                        .groups = f->groups,
+                                        .training = f->training,
+                                        .relu = f->relu,
+                                        .need_dx = node->need[X_],
+                                        .need_dweight = node->need[WEIGHT],
+                                        .need_dbias = node->need[BIAS],
+                                        .need_dgamma = node->need[GAMMA] || node->need[BETA],
+                                        .need_dresidual = node->need[RESIDUAL] && f->relu};
   ASL_TRY(asl_run(&call));
   din[X_] = call.out[0];
   din[WEIGHT] = call.out[1];
@@ -424,7 +440,9 @@ RULE(dropout) {
   return run1(&call, &din[0]);
 }
 
-/* ---- resampling -------------------------------------------------------------------------------------------------- */
+/* ---- resampling
+ * --------------------------------------------------------------------------------------------------
+ */
 static asl_status resample_backward(asl_node *node, asl_op op, asl_tensor *dy, int i,
                                     int64_t align_corners, asl_tensor **out) {
   asl_call call;
@@ -433,7 +451,8 @@ static asl_status resample_backward(asl_node *node, asl_op op, asl_tensor *dy, i
   start(&call, op, node);
   call.in[0] = like;
   call.in[1] = dy;
-  if (op == ASL_OP_resize_backward) ASL_PARAMS(resize_backward, &call)->align_corners = align_corners;
+  if (op == ASL_OP_resize_backward)
+    ASL_PARAMS(resize_backward, &call)->align_corners = align_corners;
   asl_status status = run1(&call, out);
   asl_tensor_release(like);
   return status;
@@ -500,7 +519,9 @@ RULE(resize_concat) {
   return ASL_OK;
 }
 
-/* ---- losses --------------------------------------------------------------------------------------------------------- */
+/* ---- losses
+ * ---------------------------------------------------------------------------------------------------------
+ */
 /* sum over the last dimension, kept as size 1 */
 static asl_status row_sum(const asl_node *node, asl_tensor *x, asl_tensor **out) {
   asl_call call;
@@ -546,10 +567,41 @@ RULE(upsample_cross_entropy) { return binary(node, ASL_OP_mul, Y(2), DY, &din[0]
 
 const asl_rule_fn asl_rules[ASL_OP_COUNT] = {
 #define R(name) [ASL_OP_##name] = rule_##name
-    R(reshape), R(permute), R(slice), R(add), R(sub), R(mul), R(div), R(maximum), R(minimum),
-    R(where), R(affine), R(relu), R(exp), R(log), R(sqrt), R(abs), R(sigmoid), R(cast), R(sum),
-    R(mean), R(max), R(sum_to), R(concat), R(matmul), R(conv2d), R(batch_norm), R(conv_bn_act),
-    R(dropout), R(adaptive_avg_pool), R(pyramid_pool), R(resize), R(resize_concat), R(softmax),
-    R(log_softmax), R(cross_entropy), R(upsample_cross_entropy),
+    R(reshape),
+    R(permute),
+    R(slice),
+    R(add),
+    R(sub),
+    R(mul),
+    R(div),
+    R(maximum),
+    R(minimum),
+    R(where),
+    R(affine),
+    R(relu),
+    R(exp),
+    R(log),
+    R(sqrt),
+    R(abs),
+    R(sigmoid),
+    R(cast),
+    R(sum),
+    R(mean),
+    R(max),
+    R(sum_to),
+    R(concat),
+    R(matmul),
+    R(conv2d),
+    R(batch_norm),
+    R(conv_bn_act),
+    R(dropout),
+    R(adaptive_avg_pool),
+    R(pyramid_pool),
+    R(resize),
+    R(resize_concat),
+    R(softmax),
+    R(log_softmax),
+    R(cross_entropy),
+    R(upsample_cross_entropy),
 #undef R
 };

@@ -12,7 +12,8 @@ bool asl_grad_enable(bool on) {
   return before;
 }
 
-/* ---- recording ------------------------------------------------------------------------------------ */
+/* ---- recording
+ * ------------------------------------------------------------------------------------ */
 static bool wanted(const asl_call *call) {
   if (!enabled) return false;
   for (int i = 0; i < ASL_MAX_IN; i++)
@@ -126,7 +127,8 @@ void asl_autograd_open(void) {
   asl_tensor_drop_autograd = drop_autograd;
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------- */
+/* ---- backward
+ * ---------------------------------------------------------------------------------------- */
 /* *sum += term; takes over the caller's reference to term. */
 static asl_status add_to(asl_tensor **sum, asl_tensor *term) {
   if (!*sum) {
@@ -222,7 +224,8 @@ static asl_status used_already(void) {
   return asl_fail(ASL_EINVAL, "backward: this graph was used already; compute the loss anew");
 }
 
-/* A parent may be pushed several times: equal numbers come out of the heap together and are skipped. */
+/* A parent may be pushed several times: equal numbers come out of the heap together and are
+ * skipped. */
 static asl_status walk(heap *h, int64_t number) {
   while (h->count > 0) {
     asl_node *node = pop(h);

@@ -11,18 +11,18 @@
 
 typedef struct asl_node {
   int refs;
-  int64_t number;                       /* nodes are numbered as they are made */
-  asl_call call;                        /* op and parameters; its tensors are these: */
-  asl_tensor *saved_in[ASL_MAX_IN];     /* saved inputs, NULL where not saved */
-  asl_tensor *saved_out[ASL_MAX_OUT];   /* saved outputs */
-  asl_shape in_shape[ASL_MAX_IN];       /* shape of every input */
+  int64_t number;                     /* nodes are numbered as they are made */
+  asl_call call;                      /* op and parameters; its tensors are these: */
+  asl_tensor *saved_in[ASL_MAX_IN];   /* saved inputs, NULL where not saved */
+  asl_tensor *saved_out[ASL_MAX_OUT]; /* saved outputs */
+  asl_shape in_shape[ASL_MAX_IN];     /* shape of every input */
   asl_dtype in_dtype[ASL_MAX_IN];
   bool has_in[ASL_MAX_IN], need[ASL_MAX_IN]; /* given; gradient wanted */
-  struct asl_node *parent[ASL_MAX_IN];  /* the node that made input i ... */
-  int parent_out[ASL_MAX_IN];           /* ... as which of its outputs */
-  asl_tensor *leaf[ASL_MAX_IN];         /* or the leaf that input i is */
-  asl_tensor *dout[ASL_MAX_OUT];        /* gradients gathered during backward */
-  int64_t walk;                         /* the backward that passed it, 0: none yet */
+  struct asl_node *parent[ASL_MAX_IN];       /* the node that made input i ... */
+  int parent_out[ASL_MAX_IN];                /* ... as which of its outputs */
+  asl_tensor *leaf[ASL_MAX_IN];              /* or the leaf that input i is */
+  asl_tensor *dout[ASL_MAX_OUT];             /* gradients gathered during backward */
+  int64_t walk;                              /* the backward that passed it, 0: none yet */
 } asl_node;
 
 /* A gradient rule: from node->dout to din[i] for every i with node->need[i] (one reference each;

@@ -1,4 +1,5 @@
-/* ASL_HD: a small function that is compiled for the host and, by a CUDA compiler, for the device. */
+/* ASL_HD: a small function that is compiled for the host and, by a CUDA compiler, for the device.
+ */
 #ifndef ASL_BASE_HD_H
 #define ASL_BASE_HD_H
 

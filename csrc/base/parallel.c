@@ -13,8 +13,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the start and
 static pthread_cond_t started = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t finished = PTHREAD_COND_INITIALIZER;
 static pthread_t workers[MAX_THREADS];
-static int threads;      /* 0 until first used */
-static int running;      /* worker threads alive */
+static int threads; /* 0 until first used */
+static int running; /* worker threads alive */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static _Thread_local bool inside;
 

@@ -5,7 +5,7 @@
 
 /* A block's size is rounded up to one of eight steps per power of two, so that at most 12.5 % is
  * wasted and blocks of a training step's shapes meet again in the same class. */
-enum { ALIGN = 64, MIN_LOG2 = 8, CLASSES = 8 * (48 - MIN_LOG2) };
+enum { ALIGN = 64, MIN_LOG2 = 9, CLASSES = 8 * (48 - MIN_LOG2) };
 
 typedef struct header {
   struct header *next; /* PRIVATE: the free list */
@@ -94,3 +94,6 @@ void asl_pool_trim(void) {
   }
   pthread_mutex_unlock(&lock);
 }
+
+/* Nothing is in use when the library goes; what was kept for reuse goes with it. */
+__attribute__((destructor)) static void trim_at_exit(void) { asl_pool_trim(); }

@@ -19,16 +19,17 @@ typedef enum asl_status {
 /* Sets the message and returns `code`. */
 asl_status asl_fail(asl_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prepends "context: " to the current message and returns `code`; does nothing when code is ASL_OK. */
+/* Prepends "context: " to the current message and returns `code`; does nothing when code is ASL_OK.
+ */
 asl_status asl_wrap(asl_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The last failure's message in this thread; valid until the next failure. */
 const char *asl_message(void);
 
-#define ASL_TRY(call)                       \
-  do {                                      \
-    asl_status asl_try_ = (call);           \
-    if (asl_try_ != ASL_OK) return asl_try_; \
+#define ASL_TRY(call)                                                                              \
+  do {                                                                                             \
+    asl_status asl_try_ = (call);                                                                  \
+    if (asl_try_ != ASL_OK) return asl_try_;                                                       \
   } while (0)
 
 #endif

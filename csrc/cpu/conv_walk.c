@@ -122,8 +122,8 @@ void conv_walk_row(const asl_conv *g, int64_t row, int64_t first, int64_t last, 
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------ */
-/* Pixels per block: about 128 KiB of the target, so that it stays in the second-level cache; a
- * multiple of 12, for the tiles of the matrix product (6) and of the depthwise kernel (4). */
+/* Pixels per block: at most 128 KiB of the target, so that it stays in the second-level cache until
+ * `finish`; whole tiles of the matrix product, which have 6 rows. */
 static int64_t block_pixels(int64_t channels) {
   int64_t pixels = 32768 / channels / 12 * 12;
   return pixels < 12 ? 12 : pixels > 96 ? 96 : pixels;

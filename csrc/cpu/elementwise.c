@@ -1,7 +1,6 @@
 /* Elementwise operations on operands that broadcast. Each is a table of plain loops over
  * contiguous memory, one per dtype; what is not contiguous is packed into small blocks first. */
 #include <math.h>
-#include <string.h>
 
 #include "cpu/kernel.h"
 #include "cpu/simd.h"
@@ -50,7 +49,8 @@ static void do_row(void *context, char *const at[], const int64_t step[], int64_
       bool unit = step[k] == j->element[k];
       x[k - 1] = unit ? (const void *)(at[k] + i * step[k]) : packed[k - 1];
       bool still_there = step[k] == 0 && i > 0; /* one repeated value */
-      if (!unit && !still_there) pack(packed[k - 1], at[k] + i * step[k], step[k], j->element[k], m);
+      if (!unit && !still_there)
+        pack(packed[k - 1], at[k] + i * step[k], step[k], j->element[k], m);
     }
     j->loop(at[0] + i * j->element[0], x, m, j->param);
   }

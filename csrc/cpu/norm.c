@@ -65,12 +65,14 @@ asl_status norm_moments_new(int64_t blocks, int64_t channels, int64_t pixels, as
   return out->record ? ASL_OK : asl_fail(ASL_ENOMEM, "no memory for batch statistics");
 }
 
-/* Means and sums of squared deviations of a few vectors of channels; the last has `lanes`. */
+/* Means and sums of squared deviations of a few vectors of channels; the last has `lanes`. The sum
+ * of the deviations, 0 but for the rounding of the mean, corrects both (Chan, Golub & LeVeque 1983,
+ * the corrected two-pass algorithm): channels far from 0 lose no digits. */
 ALWAYS_INLINE void moments(int vectors, int64_t lanes, const float *z, int64_t pixels,
                            int64_t stride, float *mean, float *squares) {
-  v8 sum[WIDE], deviation[WIDE];
+  v8 sum[WIDE], deviation[WIDE], drift[WIDE];
   v8 inverse = v8_set(1.0f / (float)pixels);
-  UNROLL for (int v = 0; v < vectors; v++) sum[v] = deviation[v] = v8_zero();
+  UNROLL for (int v = 0; v < vectors; v++) sum[v] = deviation[v] = drift[v] = v8_zero();
   for (int64_t i = 0; i < pixels; i++)
     UNROLL for (int v = 0; v < vectors; v++)
       sum[v] = v8_add(sum[v], v8_load_some(z + i * stride + v * LANES, lanes));
@@ -78,12 +80,15 @@ ALWAYS_INLINE void moments(int vectors, int64_t lanes, const float *z, int64_t p
   for (int64_t i = 0; i < pixels; i++) {
     UNROLL for (int v = 0; v < vectors; v++) {
       v8 d = v8_sub(v8_load_some(z + i * stride + v * LANES, lanes), sum[v]);
+      drift[v] = v8_add(drift[v], d);
       deviation[v] = v8_fma(d, d, deviation[v]);
     }
   }
   UNROLL for (int v = 0; v < vectors; v++) {
-    v8_store_some(mean + v * LANES, sum[v], lanes);
-    v8_store_some(squares + v * LANES, deviation[v], lanes);
+    v8 shift = v8_mul(drift[v], inverse);
+    v8 corrected = v8_sub(deviation[v], v8_mul(drift[v], shift));
+    v8_store_some(mean + v * LANES, v8_add(sum[v], shift), lanes);
+    v8_store_some(squares + v * LANES, v8_max(v8_zero(), corrected), lanes);
   }
 }
 

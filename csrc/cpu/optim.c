@@ -45,8 +45,8 @@ ASL_KERNEL(adam_step) {
   job j = {.weight = asl_f32(call->in[0]), .gradient = asl_f32(call->in[1]),
            .state1 = asl_f32(call->in[2]), .state2 = asl_f32(call->in[3]),
            .count = asl_tensor_count(call->in[0]),
-           .adam = asl_adam_constants(p->lr, p->beta1, p->beta2, p->eps, p->decay, p->decoupled != 0,
-                                      p->step)};
+           .adam = asl_adam_constants(p->lr, p->beta1, p->beta2, p->eps, p->decay,
+                                      p->decoupled != 0, p->step)};
   asl_parallel(ceil_div(j.count, CHUNK), adam_chunk, &j);
   return ASL_OK;
 }

@@ -70,7 +70,8 @@ REDUCER(highest_i64, int64_t, int64_t, asl_maximum_i64, acc[c])
 static const reducer *const sums[ASL_DTYPES] = {
     [ASL_F32] = &total_f32, [ASL_F64] = &total_f64, [ASL_I64] = &total_i64};
 static const reducer *const maxima[ASL_DTYPES] = {
-    [ASL_F32] = &highest_f32, [ASL_F64] = &highest_f64, [ASL_I32] = &highest_i32, [ASL_I64] = &highest_i64};
+    [ASL_F32] = &highest_f32, [ASL_F64] = &highest_f64,
+    [ASL_I32] = &highest_i32, [ASL_I64] = &highest_i64};
 
 /* ---- one reduction --------------------------------------------------------------------------- */
 typedef struct job {
@@ -145,7 +146,8 @@ static operand whole(const asl_tensor *t) { return (operand){t->dtype, asl_tenso
 static asl_status reduce_dim(const asl_call *call, const reducer *const with[ASL_DTYPES],
                              int64_t dim, bool mean) {
   const asl_tensor *x = call->in[0];
-  if (!with[x->dtype]) return asl_fail(ASL_ENOTSUP, "not supported for %s", asl_dtype_name(x->dtype));
+  if (!with[x->dtype])
+    return asl_fail(ASL_ENOTSUP, "not supported for %s", asl_dtype_name(x->dtype));
   int64_t outer = 1, n = 1, inner = 1;
   for (int d = 0; d < x->shape.rank; d++) {
     if (dim == 0 || d == dim - 1) n *= x->shape.size[d];

@@ -22,13 +22,12 @@ asl_status asl_axis_new(int64_t in, int64_t out, bool align_corners, asl_axis *a
 }
 
 void asl_lerp_row(const float *a, const float *b, float t, int64_t n, float *y) {
-  int64_t whole = n - n % LANES;
-  int rest = (int)(n - whole);
-  for (int64_t i = 0; i < whole; i += LANES)
+  int rest = (int)(n % LANES);
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
     v8_store(y + i, v8_lerp(v8_load(a + i), v8_load(b + i), v8_set(t)));
   if (rest)
-    v8_store_n(y + whole, v8_lerp(v8_load_n(a + whole, rest), v8_load_n(b + whole, rest), v8_set(t)),
-               rest);
+    v8_store_n(y + i, v8_lerp(v8_load_n(a + i, rest), v8_load_n(b + i, rest), v8_set(t)), rest);
 }
 
 /* Below any logit, yet blends of two of them stay finite. */

@@ -144,7 +144,7 @@ static inline v8 v8_load_padded(const float *p, int n, float pad) {
   return v8_load(t);
 }
 
-/* a + t (b - a), exact at t = 0 and t = 1 for finite a and b; math/interp.h has it for one float. */
+/* a + t (b - a), exact at t = 0 and t = 1 for finite a and b; one float: asl_lerp(). */
 static inline v8 v8_lerp(v8 a, v8 b, v8 t) {
   return v8_fma(b, t, v8_mul(a, v8_sub(v8_set(1.0f), t)));
 }

@@ -48,9 +48,9 @@ static rows rows_of(const job *j, int64_t i) {
 
 /* One label row at weight t below `above`: returns how many pixels are valid. `vectors` = padded
  * classes / 8, a constant where it matters, so that a pixel's softmax stays in registers. */
-static inline __attribute__((always_inline)) int64_t label_row(const int vectors, const bool gradient,
-                                                               const job *j, const uint8_t *labels,
-                                                               float t, const rows *r) {
+static inline __attribute__((always_inline)) int64_t label_row(
+    const int vectors, const bool gradient, const job *j, const uint8_t *labels, float t,
+    const rows *r) {
   const int64_t padded = vectors * LANES;
   int64_t valid = 0;
   for (int64_t x = 0; x < j->x.out; x++) {
@@ -182,13 +182,13 @@ static asl_status take_memory(job *j, void **memory) {
   int64_t bands = j->pictures * asl_bands(&j->y);
   j->shares = min_i64(SHARES, bands);
   j->scratch_share = ceil_div(4 * padded_width(j) + 3 * j->x.out, 16) * 16;
-  int64_t floats = j->shares * j->scratch_share;
+  int64_t scratch = j->shares * j->scratch_share;
   int64_t carried = j->dlogits ? bands * j->x.in * j->classes : 0;
-  ASL_TRY(take_scratch(bands * (int64_t)sizeof(double) + (floats + carried) * (int64_t)sizeof(float),
-                       memory));
+  ASL_TRY(take_scratch(bands * (int64_t)sizeof *j->loss +
+                           (scratch + carried) * (int64_t)sizeof *j->scratch, memory));
   j->loss = *memory;
   j->scratch = (float *)(void *)(j->loss + bands);
-  j->carried = j->scratch + floats;
+  j->carried = j->scratch + scratch;
   return ASL_OK;
 }
 

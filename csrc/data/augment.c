@@ -274,7 +274,8 @@ asl_status asl_augment_row(const asl_sample *sample, const asl_augment *augment,
                            uint32_t planes, int height, int width, void *const out[ASL_PLANES]) {
   plan p = make_plan(sample, augment, draw, height, width);
   if (planes >> ASL_PLANE_IMAGE & 1) ASL_TRY(draw_image(&p, out[ASL_PLANE_IMAGE]));
-  if (planes >> ASL_PLANE_LABEL & 1) draw_bytes(&p, sample->label, ASL_IGNORE, out[ASL_PLANE_LABEL]);
+  if (planes >> ASL_PLANE_LABEL & 1)
+    draw_bytes(&p, sample->label, ASL_IGNORE, out[ASL_PLANE_LABEL]);
   if (planes >> ASL_PLANE_DEPTH & 1) draw_depth(&p, out[ASL_PLANE_DEPTH]);
   if (planes >> ASL_PLANE_FLOW & 1) draw_flow(&p, sample->flow, out[ASL_PLANE_FLOW]);
   if (planes >> ASL_PLANE_FLOW_BACK & 1)

@@ -7,7 +7,8 @@
  *               there. Then colour jitter. Uncovered: the mean colour of ImageNet (124, 116, 104),
  *               about 0 after the usual normalisation.
  *   label       nearest; uncovered: ASL_IGNORE.
- *   depth       nearest, values unchanged (z does not change with the picture's size); uncovered: 0.
+ *   depth       nearest, values unchanged (z does not depend on the picture's size); uncovered:
+ *               0.
  *   flow        nearest, the vectors turned, mirrored and scaled by the map; uncovered: 0.
  *   occlusion   nearest; 1 where uncovered and where the flow leaves the output.
  *   intrinsics  A K with A the map from source to output pixels: exact for every map, also a mirror
@@ -33,7 +34,7 @@ typedef struct asl_augment {
   double brightness; /* factor uniform in [1 - brightness, 1 + brightness] */
   double contrast;   /* the same; about the row's mean grey */
   double saturation; /* the same; about each pixel's grey */
-  double hue;        /* in turns (0.5 = 180 degrees): chroma turned by up to this, brightness kept */
+  double hue;        /* in turns (0.5 = 180 degrees): chroma turned by up to this */
 } asl_augment;
 
 /* Draws that change nothing. */

@@ -40,7 +40,8 @@ static asl_status read_all(int file, size_t bytes, uint8_t *to) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return asl_fail(ASL_EIO, "%s", strerror(errno));
     if (got == 0)
-      return asl_fail(ASL_EIO, "the file became shorter while read (%zu of %zu bytes)", done, bytes);
+      return asl_fail(ASL_EIO, "the file became shorter while read (%zu of %zu bytes)", done,
+                      bytes);
     done += (size_t)got;
   }
   return ASL_OK;

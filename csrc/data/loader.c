@@ -212,7 +212,8 @@ asl_status asl_loader_wait(asl_loader *loader, int64_t ticket, asl_tensor *tenso
   }
   pthread_mutex_unlock(&loader->lock);
   if (!b)
-    return asl_fail(ASL_EINVAL, "there is no batch with ticket %lld to wait for", (long long)ticket);
+    return asl_fail(ASL_EINVAL, "there is no batch with ticket %lld to wait for",
+                    (long long)ticket);
   asl_status status = b->status;
   if (status == ASL_OK)
     for (int p = 0; p < ASL_PLANES; p++) tensors[p] = asl_tensor_retain(b->tensors[p]);

@@ -129,7 +129,8 @@ static asl_status narrow(decoder *d) {
   if (!d->out->pixels) return asl_fail(ASL_ENOMEM, "no memory for %zu pixels", n);
   for (size_t i = 0; i < n; i++) {
     if (d->wide[2 * i] != 0)
-      return asl_fail(ASL_EDATA, "the 16-bit label map holds the value %d; values must be below 256",
+      return asl_fail(ASL_EDATA,
+                      "the 16-bit label map holds the value %d; values must be below 256",
                       d->wide[2 * i] << 8 | d->wide[2 * i + 1]);
     d->out->pixels[i] = d->wide[2 * i + 1];
   }

@@ -7,7 +7,8 @@
  *
  * A domain is a set of numbers (light, colours, textures, sensor, furniture). Rooms are drawn from
  * (seed, layout.family, room) and the layout numbers alone, so two domains that differ only in
- * light, say, show the very same rooms in another light. Labels are NYU-40 ids - 1; no pixel is ignored.
+ * light, say, show the very same rooms in another light. Labels are NYU-40 ids - 1; no pixel is
+ * ignored.
  *
  * The world frame is in metres with z up; its origin is the middle of the floor. */
 #ifndef ASL_DATA_ROOMS_H

@@ -67,8 +67,8 @@ typedef struct asl_sample {
   float pose[16];      /* row-major */
 } asl_sample;
 
-/* Sets up `sample` (whose old content is not looked at) with uninitialised memory for every plane of
- * the mask. ASL_EINVAL (size outside 1..ASL_MAX_SIDE or too many pixels), ASL_ENOMEM; on failure
+/* Sets up `sample` (whose old content is not looked at) with uninitialised memory for every plane
+ * of the mask. ASL_EINVAL (size outside 1..ASL_MAX_SIDE or too many pixels), ASL_ENOMEM; on failure
  * nothing is held. */
 asl_status asl_sample_new(asl_sample *sample, int height, int width, uint32_t planes);
 

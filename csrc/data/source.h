@@ -17,9 +17,9 @@ typedef struct asl_source_type {
   const char *name; /* for messages: "files", "rooms" */
 
   /* Decodes sample `index` (0-based, already checked) with at least the planes of the mask, which
-   * the source is known to have. Sets up `out` with asl_sample_new(); on failure leaves nothing held
-   * in it. A pure function of (source, index, planes), called by several threads at once: no state,
-   * no clock, no global random numbers. */
+   * the source is known to have. Sets up `out` with asl_sample_new(); on failure leaves nothing
+   * held in it. A pure function of (source, index, planes), called by several threads at once: no
+   * state that shows, no clock, no global random numbers. */
   asl_status (*decode)(const asl_source *source, int64_t index, uint32_t planes, asl_sample *out);
 
   /* Frees the source; called when the last reference goes. Cannot fail. */

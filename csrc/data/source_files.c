@@ -33,7 +33,8 @@ static asl_status map_labels(const source_files *s, const char *path, asl_pictur
   for (size_t i = 0; i < n; i++) {
     int class_id = s->label_map[label->pixels[i]];
     if (class_id == ASL_LABEL_UNKNOWN)
-      return asl_fail(ASL_EDATA, "%s: the label value %d (row %zu, column %zu) is not in the table %s",
+      return asl_fail(ASL_EDATA,
+                      "%s: the label value %d (row %zu, column %zu) is not in the table %s",
                       path, label->pixels[i], i / width + 1, i % width + 1, s->table);
     label->pixels[i] = (uint8_t)class_id;
   }
@@ -85,7 +86,8 @@ static asl_status resize_sample(asl_sample *sample, int height, int width) {
   return ASL_OK;
 }
 
-static asl_status decode(const asl_source *source, int64_t index, uint32_t planes, asl_sample *out) {
+static asl_status decode(const asl_source *source, int64_t index, uint32_t planes,
+                         asl_sample *out) {
   const source_files *s = (const source_files *)source;
   ASL_TRY(read_sample(s, index, planes, out));
   if (s->height == 0 || (s->height == out->height && s->width == out->width)) return ASL_OK;

@@ -233,7 +233,7 @@ static void read_label_map(lua_State *L, int table, int16_t map[256]) {
     if (lua_geti(L, -1, value) != LUA_TNIL) {
       lua_Integer class_id = luaL_checkinteger(L, -1);
       if (class_id < 0 || class_id > 255)
-        luaL_error(L, "source_files: the value %I means class %I; classes are 0 to 254, 255 = ignore",
+        luaL_error(L, "source_files: value %I means class %I; classes are 0 to 254, 255 = ignore",
                    value, class_id);
       map[value] = (int16_t)class_id;
     }
@@ -348,7 +348,8 @@ static asl_row *check_rows(lua_State *L, int table, int *count) {
   if (n < 1 || n > MAX_ROWS) luaL_error(L, "a batch has 1 to %d rows, not %I", MAX_ROWS, n);
   asl_row *rows = lua_newuserdatauv(L, (size_t)n * sizeof *rows, 0);
   for (lua_Integer i = 0; i < n; i++) {
-    if (lua_geti(L, -2, i + 1) != LUA_TTABLE) luaL_error(L, "row %I: {source, position, row}", i + 1);
+    if (lua_geti(L, -2, i + 1) != LUA_TTABLE)
+      luaL_error(L, "row %I: {source, position, row}", i + 1);
     lua_geti(L, -1, 1);
     lua_geti(L, -2, 2);
     lua_geti(L, -3, 3);
@@ -361,8 +362,8 @@ static asl_row *check_rows(lua_State *L, int table, int *count) {
   return rows;
 }
 
-/* loader:request{rows = {{source, position, row}, ...}, size = {height, width}, planes = {name, ...},
- * augment = settings or nil, seed =, step =}: a ticket. */
+/* loader:request{rows = {{source, position, row}, ...}, size = {height, width},
+ * planes = {name, ...}, augment = settings or nil, seed =, step =}: a ticket. */
 static int loader_request(lua_State *L) {
   asl_loader *loader = check_loader(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -395,7 +396,7 @@ static int loader_wait(lua_State *L) {
 
 /* ---- order -------------------------------------------------------------------------------- */
 
-/* order(seed, epoch, n, position): which of the samples 1..n comes at this position of the epoch. */
+/* order(seed, epoch, n, position): which of the samples 1..n comes there in the epoch. */
 static int order(lua_State *L) {
   lua_Integer seed = luaL_checkinteger(L, 1), epoch = luaL_checkinteger(L, 2);
   lua_Integer n = luaL_checkinteger(L, 3), position = luaL_checkinteger(L, 4);

@@ -168,7 +168,7 @@ static int op_table(lua_State *L) {
 
 void asl_lua_open_ops(lua_State *L) {
   static const luaL_Reg functions[] = {{"backward", backward}, {"grad_enable", grad_enable},
-                                       {"macs", macs}, {"check_finite", check_finite},
+                                       {"macs", macs},         {"check_finite", check_finite},
                                        {"op_table", op_table}, {NULL, NULL}};
   asl_autograd_open();
   asl_lua_register(L, NULL, functions);

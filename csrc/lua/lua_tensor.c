@@ -10,7 +10,8 @@
 #include "base/pool.h"
 #include "ops/ops.h"
 
-/* ---- boxes and scopes ------------------------------------------------------------------------------ */
+/* ---- boxes and scopes
+ * ------------------------------------------------------------------------------ */
 #define SCOPE_TYPE "asl.scope"
 
 typedef struct scope {
@@ -116,7 +117,8 @@ static int scope_keep(lua_State *L) {
   return n - 1;
 }
 
-/* ---- arguments ---------------------------------------------------------------------------------------- */
+/* ---- arguments
+ * ---------------------------------------------------------------------------------------- */
 static asl_shape check_shape(lua_State *L, int arg) {
   asl_shape shape = {0};
   luaL_checktype(L, arg, LUA_TTABLE);
@@ -157,7 +159,8 @@ static asl_tensor *push_new(lua_State *L, asl_dtype dtype, asl_shape shape, asl_
   return t;
 }
 
-/* ---- making -------------------------------------------------------------------------------------------- */
+/* ---- making
+ * -------------------------------------------------------------------------------------------- */
 /* core.zeros(shape, dtype, device) */
 static int tensor_zeros(lua_State *L) {
   asl_tensor *t = push_new(L, check_dtype(L, 2, ASL_F32), check_shape(L, 1), check_device(L, 3));
@@ -177,7 +180,8 @@ static int64_t read_nested(lua_State *L, asl_tensor *t, int depth, int64_t posit
   if (depth == t->shape.rank) {
     int ok;
     lua_Number v = lua_tonumberx(L, -1, &ok);
-    if (!ok) luaL_error(L, "element %d is a %s, not a number", (int)position + 1, luaL_typename(L, -1));
+    if (!ok)
+      luaL_error(L, "element %d is a %s, not a number", (int)position + 1, luaL_typename(L, -1));
     if (t->dtype == ASL_I64 && lua_isinteger(L, -1)) {
       asl_i64(t)[position] = lua_tointeger(L, -1);
     } else {
@@ -267,7 +271,8 @@ static int random_words(lua_State *L) {
   return 4;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * -------------------------------------------------------------------------------------------- */
 static int tensor_shape(lua_State *L) {
   asl_tensor *t = asl_lua_check_tensor(L, 1);
   lua_createtable(L, t->shape.rank, 0);
@@ -299,12 +304,9 @@ static int tensor_is_contiguous(lua_State *L) {
 }
 
 static void push_element(lua_State *L, const asl_tensor *t, int64_t position) {
-  if (t->dtype == ASL_F32 || t->dtype == ASL_F64)
-    lua_pushnumber(L, asl_tensor_get(t, position));
-  else if (t->dtype == ASL_I64)
-    lua_pushinteger(L, asl_i64(t)[asl_tensor_at(t, position)]);
-  else
-    lua_pushinteger(L, (lua_Integer)asl_tensor_get(t, position));
+  if (t->dtype == ASL_F32 || t->dtype == ASL_F64) lua_pushnumber(L, asl_tensor_get(t, position));
+  else if (t->dtype == ASL_I64) lua_pushinteger(L, asl_i64(t)[asl_tensor_at(t, position)]);
+  else lua_pushinteger(L, (lua_Integer)asl_tensor_get(t, position));
 }
 
 static int tensor_item(lua_State *L) {
@@ -381,7 +383,8 @@ static int tensor_summary(lua_State *L) {
   return 4;
 }
 
-/* ---- autograd --------------------------------------------------------------------------------------------- */
+/* ---- autograd
+ * --------------------------------------------------------------------------------------------- */
 static int tensor_requires_grad(lua_State *L) {
   lua_pushboolean(L, asl_lua_check_tensor(L, 1)->requires_grad);
   return 1;
@@ -406,7 +409,8 @@ static int tensor_grad(lua_State *L) {
 /* t:set_grad(g): gradients accumulate into g's memory from now on; nil forgets the gradient. */
 static int tensor_set_grad(lua_State *L) {
   asl_tensor *t = asl_lua_check_tensor(L, 1), *g = asl_lua_opt_tensor(L, 2);
-  if (g && (g->dtype != t->dtype || !asl_shape_equal(g->shape, t->shape) || !asl_tensor_contiguous(g)))
+  if (g &&
+      (g->dtype != t->dtype || !asl_shape_equal(g->shape, t->shape) || !asl_tensor_contiguous(g)))
     return luaL_error(L, "a gradient has its tensor's dtype and shape, and is contiguous");
   asl_tensor_retain(g);
   asl_tensor_release(t->grad);
@@ -422,7 +426,9 @@ static int tensor_detach(lua_State *L) {
   return 1;
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * ---------------------------------------------------------------------------------------------------
+ */
 static int memory(lua_State *L) {
   asl_memory m = asl_pool_memory();
   lua_createtable(L, 0, 3);
@@ -448,18 +454,34 @@ static int memory_trim(lua_State *L) {
 }
 
 void asl_lua_open_tensor(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"shape", tensor_shape}, {"dtype", tensor_dtype}, {"device", tensor_device},
-      {"count", tensor_count}, {"is_contiguous", tensor_is_contiguous}, {"item", tensor_item},
-      {"totable", tensor_totable}, {"bytes", tensor_bytes}, {"digest", tensor_digest},
-      {"summary", tensor_summary}, {"requires_grad", tensor_requires_grad},
-      {"requires_grad_", tensor_set_requires_grad}, {"grad", tensor_grad},
-      {"set_grad", tensor_set_grad}, {"detach", tensor_detach}, {"release", box_release}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"zeros", tensor_zeros}, {"tensor", tensor_from_table}, {"frombytes", tensor_from_bytes},
-      {"uniform_", tensor_uniform}, {"normal_", tensor_normal}, {"random", random_words},
-      {"scope", scope_new}, {"memory", memory}, {"memory_reset_peak", memory_reset_peak},
-      {"memory_trim", memory_trim}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"shape", tensor_shape},
+                                     {"dtype", tensor_dtype},
+                                     {"device", tensor_device},
+                                     {"count", tensor_count},
+                                     {"is_contiguous", tensor_is_contiguous},
+                                     {"item", tensor_item},
+                                     {"totable", tensor_totable},
+                                     {"bytes", tensor_bytes},
+                                     {"digest", tensor_digest},
+                                     {"summary", tensor_summary},
+                                     {"requires_grad", tensor_requires_grad},
+                                     {"requires_grad_", tensor_set_requires_grad},
+                                     {"grad", tensor_grad},
+                                     {"set_grad", tensor_set_grad},
+                                     {"detach", tensor_detach},
+                                     {"release", box_release},
+                                     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"zeros", tensor_zeros},
+                                       {"tensor", tensor_from_table},
+                                       {"frombytes", tensor_from_bytes},
+                                       {"uniform_", tensor_uniform},
+                                       {"normal_", tensor_normal},
+                                       {"random", random_words},
+                                       {"scope", scope_new},
+                                       {"memory", memory},
+                                       {"memory_reset_peak", memory_reset_peak},
+                                       {"memory_trim", memory_trim},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, ASL_TENSOR_TYPE);
   lua_pushcfunction(L, box_release);
   lua_setfield(L, -2, "__gc");

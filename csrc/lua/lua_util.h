@@ -1,7 +1,8 @@
 /* What the bindings share: raising errors, tensors as userdata, named options.
  *
  * A binding function has three parts: read and check all arguments (may raise); call the core
- * (never raises); push or raise. Nothing is held across a raise: memory and locks are the core's. */
+ * (never raises); push or raise. Nothing is held across a raise: memory and locks are the core's.
+ */
 #ifndef ASL_LUA_UTIL_H
 #define ASL_LUA_UTIL_H
 
@@ -29,16 +30,17 @@ int asl_lua_field_boolean(lua_State *L, int table, const char *key, int value);
 /* The string stays valid while the table holds it. */
 const char *asl_lua_field_string(lua_State *L, int table, const char *key, const char *value);
 
-/* Sets functions of `list` into the table on top of the stack, as a sub-table `name` if not NULL. */
+/* Sets functions of `list` into the table on top of the stack, as a sub-table `name` if not NULL.
+ */
 void asl_lua_register(lua_State *L, const char *name, const luaL_Reg list[]);
 
 /* Each file lua_X.c adds its functions to the core table on top of the stack. */
-void asl_lua_open_tensor(lua_State *L);  /* tensors, scopes, memory */
-void asl_lua_open_ops(lua_State *L);     /* core.ops.NAME for every row of ops.def; autograd */
-void asl_lua_open_system(lua_State *L);  /* threads, version, terminal, interrupts */
+void asl_lua_open_tensor(lua_State *L);    /* tensors, scopes, memory */
+void asl_lua_open_ops(lua_State *L);       /* core.ops.NAME for every row of ops.def; autograd */
+void asl_lua_open_system(lua_State *L);    /* threads, version, terminal, interrupts */
 void asl_lua_open_interrupt(lua_State *L); /* ... called by it: SIGINT and SIGTERM */
-void asl_lua_open_io(lua_State *L);      /* files, JSON, digests, checkpoint container */
-void asl_lua_open_data(lua_State *L);    /* pictures, sources, loader, augmentation, order */
-void asl_lua_open_rooms(lua_State *L); /* the procedural data set */
+void asl_lua_open_io(lua_State *L);        /* files, JSON, digests, checkpoint container */
+void asl_lua_open_data(lua_State *L);      /* pictures, sources, loader, augmentation, order */
+void asl_lua_open_rooms(lua_State *L);     /* the procedural data set */
 
 #endif

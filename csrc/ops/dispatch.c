@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "ops/check.h"
 #include "ops/ops.h"
 
-/* ---- the table, parsed once -------------------------------------------------------------------- */
+/* ---- the table, parsed once --------------------------------------------------------------------
+ */
 static asl_op_info infos[ASL_OP_COUNT];
 
 static int parse_slots(const char *names, asl_slot slots[]) {
@@ -28,20 +30,24 @@ static int parse_slots(const char *names, asl_slot slots[]) {
 }
 
 static void parse_table(void) {
-  enum { GRAD = ASL_OP_GRAD, NONE = ASL_OP_NONE, INPLACE = ASL_OP_INPLACE,
-         STRIDED = ASL_OP_STRIDED };
+  enum {
+    GRAD = ASL_OP_GRAD,
+    NONE = ASL_OP_NONE,
+    INPLACE = ASL_OP_INPLACE,
+    STRIDED = ASL_OP_STRIDED
+  };
   asl_op_info *info;
-#define I(name_, value_) \
+#define I(name_, value_)                                                                           \
   info->param[info->n_params++] = (asl_param_info){#name_, true, {.i = (int64_t)(value_)}};
-#define F(name_, value_) \
+#define F(name_, value_)                                                                           \
   info->param[info->n_params++] = (asl_param_info){#name_, false, {.f = (double)(value_)}};
 #define NOTHING
-#define ASL_OP(name_, flags_, inputs, outputs, params) \
-  info = &infos[ASL_OP_##name_];                       \
-  info->name = #name_;                                 \
-  info->flags = flags_;                                \
-  info->n_in = parse_slots(inputs, info->in);          \
-  info->n_out = parse_slots(outputs, info->out);       \
+#define ASL_OP(name_, flags_, inputs, outputs, params)                                             \
+  info = &infos[ASL_OP_##name_];                                                                   \
+  info->name = #name_;                                                                             \
+  info->flags = flags_;                                                                            \
+  info->n_in = parse_slots(inputs, info->in);                                                      \
+  info->n_out = parse_slots(outputs, info->out);                                                   \
   params
 #include "ops/ops.def"
 #undef ASL_OP
@@ -63,7 +69,14 @@ void asl_call_init(asl_call *call, asl_op op) {
   for (int i = 0; i < info->n_params; i++) call->param[i] = info->param[i].value;
 }
 
-/* ---- backends and hooks --------------------------------------------------------------------------- */
+static asl_status (*const checks[ASL_OP_COUNT])(const asl_call *, asl_spec[], int64_t *) = {
+#define ASL_OP(name, flags, inputs, outputs, params) [ASL_OP_##name] = asl_check_##name,
+#include "ops/ops.def"
+#undef ASL_OP
+};
+
+/* ---- backends and hooks
+ * --------------------------------------------------------------------------- */
 static const asl_backend *backends[ASL_DEVICES];
 bool (*asl_grad_wanted)(const asl_call *call);
 asl_status (*asl_record)(asl_call *call);
@@ -77,7 +90,8 @@ void asl_backend_register(asl_device device, const asl_backend *backend) {
 int64_t asl_macs(void) { return macs_total; }
 void asl_check_finite(bool on) { finite_wanted = on; }
 
-/* ---- one call ----------------------------------------------------------------------------------------- */
+/* ---- one call
+ * ----------------------------------------------------------------------------------------- */
 static asl_status check_inputs(const asl_call *call, const asl_op_info *info) {
   const asl_tensor *first = call->in[0];
   for (int i = 0; i < info->n_in; i++) {
@@ -101,7 +115,8 @@ static asl_status make_contiguous(asl_call *call, const asl_op_info *info, asl_t
     asl_tensor *t = call->in[i];
     if (!t || info->in[i].shape_only || asl_tensor_contiguous(t)) continue;
     if ((info->flags & ASL_OP_INPLACE) && i == 0)
-      return asl_fail(ASL_EINVAL, "%s is written in place and must be contiguous", info->in[0].name);
+      return asl_fail(ASL_EINVAL, "%s is written in place and must be contiguous",
+                      info->in[0].name);
     ASL_TRY(asl_contiguous(t, &made[i]));
     call->in[i] = made[i];
   }
@@ -127,7 +142,8 @@ static asl_status check_outputs_finite(const asl_call *call, const asl_op_info *
     for (int64_t k = 0, n = asl_tensor_count(t); k < n; k++)
       if (!isfinite(x[k]))
         return asl_fail(ASL_EINVAL, "%s is not finite (%g at element %lld of %lld)",
-                        info->out[i].name, (double)x[k], (long long)k + 1, (long long)n);
+                        info->out[i].name, isnan(x[k]) ? (double)NAN : (double)x[k],
+                        (long long)k + 1, (long long)n);
   }
   return ASL_OK;
 }
@@ -136,7 +152,7 @@ static asl_status compute(asl_call *call, const asl_op_info *info, asl_tensor *m
   asl_spec spec[ASL_MAX_OUT] = {0};
   int64_t macs = 0;
   ASL_TRY(check_inputs(call, info));
-  ASL_TRY(asl_checks[call->op](call, spec, &macs));
+  ASL_TRY(checks[call->op](call, spec, &macs));
   ASL_TRY(make_contiguous(call, info, made));
   bool wanted = (info->flags & ASL_OP_GRAD) && asl_grad_wanted && asl_grad_wanted(call);
   if (asl_views[call->op]) {
@@ -172,7 +188,8 @@ asl_status asl_run(asl_call *call) {
                   : asl_wrap(status, "%s", info->name);
 }
 
-/* ---- short forms ------------------------------------------------------------------------------------------ */
+/* ---- short forms
+ * ------------------------------------------------------------------------------------------ */
 asl_status asl_contiguous(asl_tensor *x, asl_tensor **out) {
   if (asl_tensor_contiguous(x)) {
     *out = asl_tensor_retain(x);

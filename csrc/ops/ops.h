@@ -15,9 +15,9 @@ typedef union asl_param {
 #define I(name, value) int64_t name;
 #define F(name, value) double name;
 #define NOTHING int64_t nothing;
-#define ASL_OP(name, flags, inputs, outputs, params) \
-  typedef struct __attribute__((may_alias)) {         \
-    params                                           \
+#define ASL_OP(name, flags, inputs, outputs, params)                                               \
+  typedef struct __attribute__((may_alias)) {                                                      \
+    params                                                                                         \
   } asl_##name##_params;
 #include "ops/ops.def"
 #undef ASL_OP
@@ -60,7 +60,7 @@ typedef struct asl_call {
   asl_tensor *in[ASL_MAX_IN];
   asl_tensor *out[ASL_MAX_OUT]; /* set by asl_run; the caller owns one reference each */
   asl_param param[ASL_MAX_PARAMS];
-  const char *at;               /* where: the layer's path for messages, or NULL */
+  const char *at; /* where: the layer's path for messages, or NULL */
 } asl_call;
 
 /* Fills in the op's default parameters; inputs NULL. */
@@ -74,25 +74,25 @@ void asl_call_init(asl_call *call, asl_op op);
  * name and the layer's path. */
 asl_status asl_run(asl_call *call);
 
-/* ---- for check.c -------------------------------------------------------------------------------- */
+/* ---- for check.h --------------------------------------------------------------------------------
+ */
 typedef struct asl_spec { /* what an output will be */
   bool present;
   asl_dtype dtype;
   asl_shape shape;
 } asl_spec;
-typedef asl_status (*asl_check_fn)(const asl_call *call, asl_spec out[], int64_t *macs);
-extern const asl_check_fn asl_checks[ASL_OP_COUNT];
 
 /* Ops whose result shares their input's memory: ops/view.c; NULL for the others. */
 typedef asl_status (*asl_view_fn)(asl_call *call);
 extern const asl_view_fn asl_views[ASL_OP_COUNT];
 
-/* ---- for backends ------------------------------------------------------------------------------- */
+/* ---- for backends -------------------------------------------------------------------------------
+ */
 /* Computes call->out from call->in. Shapes, dtypes and devices are checked, outputs allocated
  * (uninitialised), inputs contiguous unless the op is STRIDED. */
 typedef asl_status (*asl_kernel_fn)(const asl_call *call);
 typedef struct asl_backend {
-  const char *name; /* "avx2", "portable", "cuda" */
+  const char *name;                   /* "avx2", "portable", "cuda" */
   asl_kernel_fn kernel[ASL_OP_COUNT]; /* NULL: not supported, a clear error */
 } asl_backend;
 
@@ -100,15 +100,17 @@ typedef struct asl_backend {
 const asl_backend *asl_backend_of(asl_device device);
 void asl_backend_register(asl_device device, const asl_backend *backend);
 
-/* ---- counters and checks ---------------------------------------------------------------------------- */
-int64_t asl_macs(void);              /* multiply-adds of all calls so far */
-void asl_check_finite(bool on);      /* outputs that are not finite become errors that name the op */
+/* ---- counters and checks
+ * ---------------------------------------------------------------------------- */
+int64_t asl_macs(void);         /* multiply-adds of all calls so far */
+void asl_check_finite(bool on); /* outputs that are not finite become errors that name the op */
 
 /* Set once by autograd/: is a gradient through this call wanted; and keep the call for backward. */
 extern bool (*asl_grad_wanted)(const asl_call *call);
 extern asl_status (*asl_record)(asl_call *call);
 
-/* ---- short forms for C callers ------------------------------------------------------------------------ */
+/* ---- short forms for C callers
+ * ------------------------------------------------------------------------ */
 asl_status asl_contiguous(asl_tensor *x, asl_tensor **out); /* x itself, retained, when it is */
 asl_status asl_fill(asl_tensor *x, double value);
 asl_status asl_add(asl_tensor *a, asl_tensor *b, asl_tensor **out);

@@ -67,8 +67,7 @@ static asl_status check_shape(asl_dtype dtype, asl_shape shape) {
       return asl_fail(ASL_EINVAL, "size %lld in shape %s is negative", (long long)shape.size[d],
                       asl_shape_text(shape, text));
     if (__builtin_mul_overflow(bytes, shape.size[d], &bytes) || bytes > (int64_t)1 << 46)
-      return asl_fail(ASL_ENOMEM, "a tensor of shape %s is too large",
-                      asl_shape_text(shape, text));
+      return asl_fail(ASL_ENOMEM, "a tensor of shape %s is too large", asl_shape_text(shape, text));
   }
   return ASL_OK;
 }
@@ -105,8 +104,8 @@ asl_status asl_tensor_new(asl_dtype dtype, asl_shape shape, asl_device device, a
   return ASL_OK;
 }
 
-asl_status asl_tensor_view(asl_tensor *base, asl_shape shape, const int64_t stride[], int64_t offset,
-                           asl_tensor **out) {
+asl_status asl_tensor_view(asl_tensor *base, asl_shape shape, const int64_t stride[],
+                           int64_t offset, asl_tensor **out) {
   asl_tensor *t = calloc(1, sizeof *t);
   *out = t;
   if (!t) return asl_fail(ASL_ENOMEM, "out of memory for a view");
@@ -161,11 +160,11 @@ double asl_tensor_get(const asl_tensor *t, int64_t position) {
   const void *data = asl_tensor_data(t);
   int64_t at = asl_tensor_at(t, position);
   switch (t->dtype) {
-    case ASL_F32: return ((const float *)data)[at];
-    case ASL_F64: return ((const double *)data)[at];
-    case ASL_U8: return ((const uint8_t *)data)[at];
-    case ASL_I32: return ((const int32_t *)data)[at];
-    default: return (double)((const int64_t *)data)[at];
+  case ASL_F32: return ((const float *)data)[at];
+  case ASL_F64: return ((const double *)data)[at];
+  case ASL_U8: return ((const uint8_t *)data)[at];
+  case ASL_I32: return ((const int32_t *)data)[at];
+  default: return (double)((const int64_t *)data)[at];
   }
 }
 
@@ -173,10 +172,10 @@ void asl_tensor_set(asl_tensor *t, int64_t position, double value) {
   void *data = asl_tensor_data(t);
   int64_t at = asl_tensor_at(t, position);
   switch (t->dtype) {
-    case ASL_F32: ((float *)data)[at] = (float)value; break;
-    case ASL_F64: ((double *)data)[at] = value; break;
-    case ASL_U8: ((uint8_t *)data)[at] = (uint8_t)value; break;
-    case ASL_I32: ((int32_t *)data)[at] = (int32_t)value; break;
-    default: ((int64_t *)data)[at] = (int64_t)value; break;
+  case ASL_F32: ((float *)data)[at] = (float)value; break;
+  case ASL_F64: ((double *)data)[at] = value; break;
+  case ASL_U8: ((uint8_t *)data)[at] = (uint8_t)value; break;
+  case ASL_I32: ((int32_t *)data)[at] = (int32_t)value; break;
+  default: ((int64_t *)data)[at] = (int64_t)value; break;
   }
 }

@@ -25,7 +25,7 @@ bool asl_dtype_from_name(const char *name, asl_dtype *dtype);
 const char *asl_device_name(asl_device device);
 
 typedef struct asl_shape {
-  int rank;                    /* 0 = a scalar */
+  int rank; /* 0 = a scalar */
   int64_t size[ASL_MAX_RANK];
 } asl_shape;
 
@@ -50,18 +50,18 @@ struct asl_tensor {
   int64_t offset; /* of the first element, in elements */
   asl_storage *storage;
   /* PRIVATE: autograd/ only */
-  bool requires_grad;       /* a leaf whose gradient is wanted, or the result of one */
-  struct asl_node *node;    /* what made it, NULL for a leaf */
-  int node_out;             /* ... as which output */
-  asl_tensor *grad;         /* accumulated gradient of a leaf, or NULL */
+  bool requires_grad;    /* a leaf whose gradient is wanted, or the result of one */
+  struct asl_node *node; /* what made it, NULL for a leaf */
+  int node_out;          /* ... as which output */
+  asl_tensor *grad;      /* accumulated gradient of a leaf, or NULL */
 };
 
 /* A contiguous, uninitialised tensor. ASL_ENOMEM, ASL_ENOTSUP (device). */
 asl_status asl_tensor_new(asl_dtype dtype, asl_shape shape, asl_device device, asl_tensor **out);
 
 /* A view of `base`'s storage; bounds are the caller's duty. ASL_ENOMEM. */
-asl_status asl_tensor_view(asl_tensor *base, asl_shape shape, const int64_t stride[], int64_t offset,
-                           asl_tensor **out);
+asl_status asl_tensor_view(asl_tensor *base, asl_shape shape, const int64_t stride[],
+                           int64_t offset, asl_tensor **out);
 
 asl_tensor *asl_tensor_retain(asl_tensor *t); /* NULL allowed; returns t */
 void asl_tensor_release(asl_tensor *t);       /* NULL allowed; cannot fail */

@@ -78,10 +78,21 @@ local function scores(self, score)
   return { acc_final = metrics.acc_final({ [#self.scenario.tasks] = R[#self.tasks] }, #self.scenario.tasks) }
 end
 
+--- What was replayed is what was planned, or the run is not what its configuration says.
+local function check_plan(plan, rows, counts)
+  local same = rows == plan.rows
+  for task, planned in ipairs(plan.counts or {}) do same = same and counts[task] == planned end
+  if not same then
+    error(("replay missed its plan: %d rows (per task %s) instead of %d (%s)"):format(rows, table.concat(counts, ", "),
+      plan.rows, table.concat(plan.counts or {}, ", ")), 0)
+  end
+end
+
 local function replay_record(self)
   if not self.learner.plan then return nil end
   local plan, realised, counts = self.learner:plan(#self.tasks, self.cfg.updates), self.realised, {}
   for task = 1, #self.tasks do counts[task] = realised.counts[task] or 0 end
+  check_plan(plan, realised.rows, counts)
   return {
     planned_rows = plan.rows, realised_rows = realised.rows, planned_counts = plan.counts, counts = counts,
     planned_share = plan.batch_rows > 0 and plan.rows / plan.batch_rows or 0,

@@ -111,7 +111,7 @@ local function blame(self, batch, at)
   local ok, message = pcall(self.learner.step, self.learner, batch, at)
   core.check_finite(false)
   local first = ok and "every op's result is finite: the loss or the gradient overflowed in their sum"
-    or tostring(message):gsub("^[^\n]-%.lua:%d+: ", "")
+    or fault.cause(message)
   fault.raise(("training is not finite at step %d of task %q: %s"):format(at.step, at.task.name, first),
     { level = 0, exit_code = fault.exit.not_finite,
       hint = "a smaller lr is the usual cure; the last checkpoint is from before it happened" })
@@ -149,7 +149,11 @@ end
 local function restore(self)
   local state = self.run:restore()
   if not state then return nil end
-  self.learner:restore(state.learner)
+  local ok, problem = pcall(self.learner.restore, self.learner, state.learner)
+  if not ok then
+    fault.raise(("the checkpoint does not fit this run: %s"):format(fault.cause(problem)),
+      { level = 0, exit_code = fault.exit.mismatch })
+  end
   self.evaluator.rows, self.realised = state.rows, state.realised
   self.ledger:restore(state.ledger)
   return state.position

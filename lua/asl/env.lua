@@ -50,4 +50,10 @@ function env.path(name, given)
       file or "an environment file (--env FILE or $ASL_ENV)") })
 end
 
-return env
+--- `asl.env()`: all entries.
+return setmetatable(env, {
+  __call = function()
+    entries = entries or load_entries()
+    return entries
+  end,
+})

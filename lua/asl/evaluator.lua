@@ -1,6 +1,7 @@
 --- The evaluator: whole confusion matrices of every test set after every task.
 
 local core = require "asl.core"
+local fault = require "asl.fault"
 local metrics = require "asl.metrics"
 local options = require "asl.options"
 
@@ -58,24 +59,30 @@ end
 ---@param net asl.Module
 ---@param after string  "before training", or the task just learnt
 ---@return table row
+---@error a test set without a single labelled pixel (exit code 65)
 function Evaluator:row(net, after)
   local row = { after = after, confusion = {} }
   for j, test in ipairs(self.tests) do
-    row.confusion[j] = self:confusion(net, test.data)
+    local m = self:confusion(net, test.data)
+    if not metrics.miou(m) then
+      fault.raise(("test %q: not one pixel of its %d pictures is labelled"):format(test.name, #test.data),
+        { level = 0, exit_code = fault.exit.data })
+    end
+    row.confusion[j] = m
   end
   self.rows[#self.rows + 1] = row
   return row
 end
 
 --- R of a score: R[i][j], i = 0 before training.
----@param score fun(m: integer[][]): number|nil  default metrics.miou
+---@param score nil|fun(m: integer[][]): number  default metrics.miou
 ---@return table<integer, number[]>
 function Evaluator:matrix(score)
   score = score or metrics.miou
   local R = {}
   for i, row in ipairs(self.rows) do
     R[i - 1] = {}
-    for j, m in ipairs(row.confusion) do R[i - 1][j] = score(m) or 0 end
+    for j, m in ipairs(row.confusion) do R[i - 1][j] = score(m) end
   end
   return R
 end

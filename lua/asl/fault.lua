@@ -102,6 +102,14 @@ function fault.raise(message, more)
   error(setmetatable({ message = message, hint = more.hint, exit_code = more.exit_code }, Fault), 0)
 end
 
+--- The message of an error without the place in a Lua file where it was noticed.
+---@param problem any  what pcall gave
+---@return string
+function fault.cause(problem)
+  local message = getmetatable(problem) == Fault and problem.message or tostring(problem)
+  return (message:gsub("^[^\n]-%.lua:%d+: ", ""))
+end
+
 --- For "attempt to call a nil value (field 'adamm')": the public name that is meant.
 local function guess_hint(message)
   local name = message:match("a nil value %(%w+ '([%w_]+)'%)$")

@@ -51,9 +51,9 @@ function asl.threads(n)
 end
 
 local modules = {
-  "buffer", "checkpoint", "config", "continual", "data", "env", "evaluator", "fs", "help", "json", "labels", "ledger",
-  "log", "loss", "metrics", "mix", "models", "nn", "optim", "options", "report", "run", "scenario", "schedule",
-  "strategy", "task", "teacher",
+  "buffer", "checkpoint", "config", "continual", "data", "env", "evaluator", "fs", "help", "json", "labels",
+  "ledger", "log", "loss", "metrics", "mix", "models", "nn", "optim", "options", "report", "run", "scenario",
+  "schedule", "score", "strategy", "task", "teacher",
 }
 local is_module = {}
 for _, name in ipairs(modules) do

@@ -86,18 +86,16 @@ function manifest.keep_code(sources, dir)
   return list
 end
 
---- What differs between the code a run began with and the code loaded now, by module.
+--- Which of the files that a run began with are others now, or gone; also those not yet loaded.
 ---@param before {name: string, sha256: string}[]
----@param now {name: string, sha256: string}[]
+---@param script? string  where the experiment's own file is
 ---@return string[] names
-function manifest.changed_code(before, now)
-  local digest, changed = {}, {}
+function manifest.changed_code(before, script)
+  local changed = {}
   for _, source in ipairs(before) do
-    digest[source.name] = source.sha256
-  end
-  for _, source in ipairs(now) do
-    local old = digest[source.name]
-    if old and old ~= source.sha256 then changed[#changed + 1] = source.name end
+    local path = source.name == "script" and script or package.searchpath(source.name, package.path)
+    local there = path and fs.stat(path)
+    if not there or core.sha256(fs.read(path)) ~= source.sha256 then changed[#changed + 1] = source.name end
   end
   return changed
 end

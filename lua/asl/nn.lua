@@ -227,6 +227,19 @@ end
 ---@return asl.Module self
 function Module:eval() return self:train(false) end
 
+--- Calls fn(...) in evaluation mode and without recording for gradients; afterwards all is as before.
+---@param fn function
+---@return any ...  what fn returns
+function Module:inference(fn, ...)
+  local was_training, recording = self.training, core.grad_enable(false)
+  self:eval()
+  local results = table.pack(pcall(fn, ...))
+  self:train(was_training)
+  core.grad_enable(recording)
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
 --- Freezes every part whose path starts with one of the prefixes: no gradients, no updates, and its
 --- batch norm keeps its running statistics untouched. Other parts are thawed.
 ---@param prefixes string[]  {} thaws all; {""} freezes all
@@ -258,10 +271,9 @@ function Module:learning_ranges()
   local ranges = {}
   for _, entry in ipairs(self.parameters_) do
     local previous = ranges[#ranges]
-    if entry.frozen then -- not learnt
-    elseif previous and previous[2] + 1 == entry.first then
+    if not entry.frozen and previous and previous[2] + 1 == entry.first then
       previous[2] = entry.last
-    else
+    elseif not entry.frozen then
       ranges[#ranges + 1] = { entry.first, entry.last }
     end
   end

@@ -22,7 +22,7 @@ function repl.session(preload)
   for name, value in pairs(preload) do
     env[name] = value
   end
-  return setmetatable({ env = env, lines = 0 }, Session)
+  return setmetatable({ env = env, width = 100 }, Session)
 end
 
 local function is_incomplete(message)
@@ -49,11 +49,11 @@ end
 ---@return string|nil text  the values as text, or the error; nil where there is nothing to show
 function Session:run(chunk)
   local results = table.pack(fault.catch(chunk))
-  if not results[1] then return false, fault.text(results[2]), results[2] end
+  if not results[1] then return false, fault.text(results[2]) end
   if results.n == 1 then return true end
   local shown = {}
   for i = 2, results.n do
-    shown[#shown + 1] = format.value(results[i])
+    shown[#shown + 1] = format.value(results[i], { width = self.width })
   end
   self.env._ = results[results.n]
   return true, table.concat(shown, "\n")
@@ -171,8 +171,8 @@ local function read_statement(session, editor)
       return nil
     end
     pending = pending and pending .. "\n" .. line or line
-    if pending:find("^%s*%?") or not select(2, session:compile(pending)) then return pending end
-    if select(2, session:compile(pending)) ~= "incomplete" then return pending end
+    local _, problem = session:compile(pending)
+    if problem ~= "incomplete" or pending:find("^%s*%?") then return pending end
   end
 end
 
@@ -193,6 +193,7 @@ function repl.run_terminal(session, core)
     if text:find("%S") then
       editor:remember(text)
       if history then history:write(escape(text), "\n"):flush() end
+      session.width = core.terminal_size() or session.width
       core.catch_interrupts("raise")
       local _, shown = session:feed(text)
       core.catch_interrupts(nil)

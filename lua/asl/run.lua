@@ -36,17 +36,12 @@ local run = {}
 
 local status_interval = 1 -- seconds between two writes of status.json
 
--- The message of an error without the place in ASL's own code where it was noticed.
-local function cause(message)
-  return (tostring(message):gsub("^[^\n]-%.lua:%d+: ", ""))
-end
-
 -- A failure of the disk ends the program with its own code: what was saved stays, and the run can be
 -- resumed once there is room.
 local function guard(path, action, ...)
   local ok, result = pcall(action, ...)
   if ok then return result end
-  fault.raise(cause(result), {
+  fault.raise(fault.cause(result), {
     level = 0, exit_code = fault.exit.io,
     hint = ("make room or mend the disk, then go on from the last checkpoint: asl resume %s"):format(path),
   })
@@ -234,7 +229,7 @@ end
 local function go_back(self)
   local dir = self:file("ckpt")
   local restored, step = checkpoint.load_newest(dir, function(message)
-    self:warn(cause(message) .. "; going on from the checkpoint before it")
+    self:warn(fault.cause(message) .. "; going on from the checkpoint before it")
   end)
   local offset = restored and restored.log or 0
   if offset > self.journal:size() then
@@ -323,12 +318,12 @@ function run.create(given)
   local ok, path, id, lock = pcall(take_directory, given, time)
   if ok then return holding(lock, begin, path, lock, id, given, time) end
   if type(path) == "table" then error(path, 0) end
-  fault.raise("cannot begin a run: " .. cause(path), { level = 0, exit_code = fault.exit.io,
+  fault.raise("cannot begin a run: " .. fault.cause(path), { level = 0, exit_code = fault.exit.io,
     hint = "--runs DIR names a directory that can be written" })
 end
 
 local function check_code(self, accept_changes)
-  local changed = manifest.changed_code(self.manifest.code, manifest.code(self.manifest.script))
+  local changed = manifest.changed_code(self.manifest.code, self.manifest.script)
   if #changed == 0 then return end
   local message = ("manifest mismatch: code has changed since %q began: %s")
     :format(self.path, table.concat(changed, ", "))
@@ -367,7 +362,7 @@ end
 local function reopen(path, given)
   local locked, lock = pcall(fs.lock, fs.join(path, "lock"))
   if not locked then
-    fault.raise("the run is going on elsewhere: " .. cause(lock), { level = 0, exit_code = fault.exit.usage })
+    fault.raise("the run is going on elsewhere: " .. fault.cause(lock), { level = 0, exit_code = fault.exit.usage })
   end
   return holding(lock, function()
     local description = json.read(fs.join(path, "manifest.json"))
@@ -445,7 +440,7 @@ function Run:close()
     child:close()
   end
   local ok, problem = pcall(self.view.close, self.view)
-  if not ok then self:warn("the TensorBoard view ends early: " .. cause(problem)) end
+  if not ok then self:warn("the TensorBoard view ends early: " .. fault.cause(problem)) end
   self.journal:close()
   self.clocks:close()
   self.lock:release()

@@ -139,12 +139,12 @@ describe("JPEG", function()
     for name, marker in pairs { baseline = "\xff\xc0", progressive = "\xff\xc2" } do
       local jpeg = pictures.read(FIXTURES .. name .. ".jpg")
       local at = jpeg:find(marker, 1, true)
-      local function with_size(height, width)
+      local function resized(height, width)
         return jpeg:sub(1, at + 4) .. string.pack(">I2I2", height, width) .. jpeg:sub(at + 9)
       end
-      assert.equal(DECODED[name], core.image_decode(with_size(24, 40)):digest())
-      assert.error_matches(function() core.image_decode(with_size(2, 16385)) end, "a picture of 16385x2 pixels")
-      assert.error_matches(function() core.image_decode(with_size(16384, 16384)) end, "JPEG: ")
+      assert.equal(DECODED[name], core.image_decode(resized(24, 40)):digest())
+      assert.error_matches(function() core.image_decode(resized(2, 16385)) end, "a picture of 16385x2 pixels")
+      assert.error_matches(function() core.image_decode(resized(16384, 16384)) end, "JPEG: ")
     end
   end)
 

@@ -110,9 +110,9 @@ list.cast = {
   { x = normal { 3, 5 }, dtype = "f64" },
   { x = doubles(normal { 3, 5 }), dtype = "f32" },
   { x = strided(normal { 3, 5, 2 }), dtype = "f32" },
-  { x = values { 0.5, 1.5, 2.5, 254.5, 0.49, 7 }, dtype = "u8" },
-  { x = values { -0.5, -1.5, -2.5, 2.5, 2e9, -2147483648 }, dtype = "i32" },
-  { x = doubles(uniform { 30, low = -1e9, high = 1e9 }), dtype = "i64" },
+  { x = values { 0.5, 1.5, 2.5, 254.5, 0.49, 7 }, dtype = "u8", gradient = false },
+  { x = values { -0.5, -1.5, -2.5, 2.5, 2e9, -2147483648 }, dtype = "i32", gradient = false },
+  { x = doubles(uniform { 30, low = -1e9, high = 1e9 }), dtype = "i64", gradient = false },
   { x = whole { 4, 9, high = 255, dtype = "u8" }, dtype = "f32" },
   { x = strided(whole { 4, 9, high = 255, dtype = "u8" }), dtype = "i64" },
   { x = whole { 20, low = -99, high = 99, dtype = "i64" }, dtype = "i32" },
@@ -270,7 +270,7 @@ local function channel_rstd(z)
   return asl.ops.div(asl.tensor(1), (channel_mean(d * d) + 1e-5):sqrt())
 end
 
-local NORM_SHAPES = { { 2, 3, 4, 5 }, { 1, 7, 5, 19 }, { 6, 40 }, { 2, 9, 3 }, { 2, 1, 1, 8 }, { 30, 1 } }
+local NORM_SHAPES = { { 2, 3, 4, 5 }, { 1, 7, 5, 19 }, { 6, 40 }, { 2, 9, 3 }, { 3, 1, 1, 8 }, { 30, 1 } }
 local function norms(f)
   local all = {}
   for k, shape in ipairs(NORM_SHAPES) do
@@ -301,7 +301,7 @@ for training = 0, 1 do
     return { x = x, weight = weight, bias = k % 3 == 0 and normal { y[4] } or nil, gamma = gamma(y[4]),
       beta = normal { y[4] }, running_mean = normal { y[4] }, running_var = running_var(y[4]),
       residual = k % 2 == 0 and normal(y) or k % 7 == 0 and strided(normal(y)) or nil, relu = k % 5 ~= 0,
-      training = training }
+      training = training, momentum = k % 2 == 1 and 0.25 or nil, eps = k % 4 == 1 and 1e-3 or nil }
   end)
   table.move(all, 1, #all, #list.conv_bn_act + 1, list.conv_bn_act)
 end
@@ -432,7 +432,8 @@ list.count_valid = {
 }
 list.normalise = {
   { x = whole { 2, 3, 5, 3, high = 255, dtype = "u8" } },
-  { x = strided(whole { 1, 4, 3, 3, high = 255, dtype = "u8" }), mean1 = 0.1, std2 = 2, std3 = 0.5 },
+  { x = strided(whole { 1, 4, 3, 3, high = 255, dtype = "u8" }), mean1 = 0.1, mean2 = 0.2, mean3 = 0.3,
+    std1 = 1.5, std2 = 2, std3 = 0.5 },
 }
 
 -- ---- optimisers -------------------------------------------------------------------------------

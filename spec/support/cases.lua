@@ -2,8 +2,8 @@
 ---
 --- A case is a table with a recipe for every input and a value for every parameter that is not the
 --- default: { x = normal { 2, 5, 7, 3 }, weight = normal { 4, 3, 3, 3 }, stride = 2 }; gradient = false where
---- the op has no derivative there. Values are a pure
---- function of the case's number and of the input's place.
+--- the op has no derivative at these values. Values are a pure function of the case's number and of the
+--- input's place.
 
 local array = require "spec.support.oracle.array"
 local asl = require "asl"

@@ -51,9 +51,9 @@ return function()
     return nil, true
   end
 
-  local function on_pending(element, _, message, trace)
+  local function on_pending(element, _, message)
     local why = message_text(message):gsub("^%S+:%d+: ", "")
-    skipped[#skipped + 1] = string.format("%s%s\n%s", handler.getFullName(element), place(element, trace), indent(why))
+    skipped[#skipped + 1] = string.format("%s%s\n%s", handler.getFullName(element), place(element), indent(why))
     return nil, true
   end
 

@@ -2,6 +2,7 @@
 --- Badrinarayanan et al., "SegNet", 2017).
 
 local core = require "asl.core"
+local fault = require "asl.fault"
 local folder = require "asl.data.folder"
 local options = require "asl.options"
 
@@ -26,8 +27,8 @@ function camvid.new(given)
   })
   local list = o.root:gsub("/+$", "") .. "/" .. o.split .. ".txt"
   if core.fs.stat(o.root) and not core.fs.stat(list) then
-    error(("%s: the split list %s is not there; a CamVid root holds train.txt, val.txt, test.txt and the folders they name")
-      :format(where, list), 2)
+    fault.raise(("%s: the split list %s is not there; a CamVid root holds train.txt, val.txt, test.txt and the folders they "
+      .. "name"):format(where, list), { level = 2, exit_code = fault.exit.data })
   end
   local all = folder.build(where, {
     root = o.root, list = list, classes = "camvid11", label_map = label_map(), name = "camvid", title = "camvid/" .. o.split,

@@ -190,6 +190,63 @@ function Dataset:sequence(names)
   return self:subset(positions)
 end
 
+-- Positions of the samples, sequence by sequence in order of appearance, within one by frame.
+local function positions_by_sequence(self)
+  local names, of = self:sequence_names(), {}
+  for _, name in ipairs(names) do of[name] = {} end
+  for i, name in ipairs(self.sequences) do table.insert(of[name], i) end
+  for _, positions in pairs(of) do
+    table.sort(positions, function(a, b)
+      if self.frames[a] ~= self.frames[b] then return self.frames[a] < self.frames[b] end
+      return a < b
+    end)
+  end
+  return names, of
+end
+
+--- Cuts every sequence in time: its last frames to test on, the first ones to learn from, and between them a gap of frames
+--- that are not used, so that no test frame has a training frame for its neighbour.
+---@param given { test: integer, gap?: integer }  frames per sequence; gap 1
+---@return asl.Dataset train
+---@return asl.Dataset test
+--- Errors: a sequence too short to leave a frame to learn from.
+function Dataset:split(given)
+  local o = options.check(self.name .. ":split", given, { test = options.require "integer", gap = 1 })
+  if o.test < 1 or o.gap < 0 then
+    error(("%s: split needs test >= 1 and gap >= 0, not %d and %d"):format(self.name, o.test, o.gap), 2)
+  end
+  local names, of = positions_by_sequence(self)
+  local train, test = {}, {}
+  for _, name in ipairs(names) do
+    local positions = of[name]
+    local first_test = #positions - o.test + 1
+    if first_test - o.gap < 2 then
+      error(("%s: sequence %q has %d frames, too few for %d to test on and a gap of %d"):format(self.name, name, #positions,
+        o.test, o.gap), 2)
+    end
+    table.move(positions, 1, first_test - o.gap - 1, #train + 1, train)
+    table.move(positions, first_test, #positions, #test + 1, test)
+  end
+  return self:subset(train), self:subset(test)
+end
+
+--- Labelled pixels per class, counted in the label maps themselves.
+---@return integer[] pixels  pixels[id + 1]
+---@return integer ignored  pixels without a label (255)
+--- Errors: what sample() raises; a data set without labels.
+function Dataset:histogram()
+  local pixels, ignored = {}, 0
+  for c = 1, self.classes do pixels[c] = 0 end
+  for i = 1, #self.ids do
+    local scope <close> = core.scope()
+    local label = self:sample(i, { "label" }).label
+    local m = core.ops.confusion(label, label, { classes = self.classes }):totable()
+    for c = 1, self.classes do pixels[c] = pixels[c] + m[c][c] end
+    ignored = ignored + label:count() - core.ops.count_valid(label):item()
+  end
+  return pixels, ignored
+end
+
 local function same_classes(a, b)
   if a.classes ~= b.classes then return false end
   for i, name in ipairs(a.class_names) do

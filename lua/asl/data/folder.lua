@@ -2,10 +2,16 @@
 
 local core = require "asl.core"
 local dataset = require "asl.data.dataset"
+local fault = require "asl.fault"
 local labels = require "asl.labels"
 local options = require "asl.options"
 
 local MAX_LIST_BYTES = 1 << 26
+
+--- What a folder holds is not as it must be.
+local function bad_data(format, ...)
+  return fault.raise(format:format(...), { level = 0, exit_code = fault.exit.data })
+end
 
 local function join_path(root, path)
   return (root:gsub("/+$", "")) .. "/" .. path
@@ -45,23 +51,23 @@ local function read_list(root, list)
     number = number + 1
     local fields = split_line(line)
     if #fields > 2 then
-      error(("%s:%d: %d fields; a line is IMAGE, a tab or space, LABEL: %q"):format(list, number, #fields, line), 0)
+      bad_data("%s:%d: %d fields; a line is IMAGE, a tab or space, LABEL: %q", list, number, #fields, line)
     end
     if #fields > 0 then
       if #images == 0 and fields[1]:sub(1, 1) == "/" then
         dropped = leading_names(root, fields[1])
         if not dropped then
-          error(("%s:%d: neither %s nor a part of it is below %s"):format(list, number, fields[1], root), 0)
+          bad_data("%s:%d: neither %s nor a part of it is below %s", list, number, fields[1], root)
         end
       end
       images[#images + 1] = drop_names(fields[1], dropped)
       label_maps[#label_maps + 1] = fields[2] and drop_names(fields[2], dropped)
       if #label_maps ~= 0 and #label_maps ~= #images then
-        error(("%s:%d: some lines have a label map and some have none"):format(list, number), 0)
+        bad_data("%s:%d: some lines have a label map and some have none", list, number)
       end
     end
   end
-  if #images == 0 then error(("%s: the list is empty"):format(list), 0) end
+  if #images == 0 then bad_data("%s: the list is empty", list) end
   return images, #label_maps > 0 and label_maps or nil
 end
 
@@ -70,7 +76,7 @@ local function file_sizes(root, paths, list)
   local sizes = {}
   for i, path in ipairs(paths) do
     local info = core.fs.stat(join_path(root, path))
-    if not info then error(("%s: %s, which the list %s names, is not there"):format(root, path, list), 0) end
+    if not info then bad_data("%s: %s, which the list %s names, is not there", root, path, list) end
     sizes[i] = info.size
   end
   return sizes
@@ -115,8 +121,7 @@ end
 local function check_place(where, what, path, expected)
   local info = core.fs.stat(path)
   if info and info.is_dir == (what == "root") then return end
-  error(("%s: %s = %q: %s; expected %s"):format(where, what, path, info and "the wrong kind of file" or "not there",
-    expected), 0)
+  bad_data("%s: %s = %q: %s; expected %s", where, what, path, info and "the wrong kind of file" or "not there", expected)
 end
 
 local folder = {}

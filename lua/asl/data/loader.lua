@@ -9,6 +9,7 @@
 
 local core = require "asl.core"
 local dataset = require "asl.data.dataset"
+local fault = require "asl.fault"
 local options = require "asl.options"
 
 local loader = {}
@@ -47,21 +48,29 @@ function Loader:request(given)
   for i, row in ipairs(o.rows) do
     rows[i] = core_row(row, i)
   end
-  return self.core:request {
+  local ticket = self.core:request {
     rows = rows, size = o.size, planes = o.planes or { "image", "label" }, augment = o.augment, seed = o.seed, step = o.step,
   }
+  self.outstanding[ticket] = true
+  return ticket
 end
 
 --- The batch of a ticket; blocks until it is made. Tickets may be waited for in any order, each once.
 ---@param ticket integer
 ---@return table<string, asl.Tensor> batch  image u8 NxHxWx3, label u8 NxHxW, depth f32 NxHxW, flow f32 NxHxWx2, ...
---- Errors: what the first row that failed met, naming the file; a ticket that does not exist or was waited for.
+--- Errors: what the first row that failed met, naming the file (exit code 65); a ticket that does not exist or was waited
+--- for.
 function Loader:wait(ticket)
-  return self.core:wait(ticket)
+  if not self.outstanding[ticket] then return self.core:wait(ticket) end -- which says what is wrong with it
+  self.outstanding[ticket] = nil
+  local ok, batch = pcall(self.core.wait, self.core, ticket)
+  if ok then return batch end
+  return fault.raise(batch, { level = 0, exit_code = fault.exit.data })
 end
 
 --- Stops the threads and drops what was not waited for.
 function Loader:close()
+  self.outstanding = {}
   self.core:close()
 end
 
@@ -70,7 +79,7 @@ Loader.__close = Loader.close
 --- See asl.data.loader.
 function loader.new(given)
   local o = options.check("asl.data.loader", given, { threads = 2 })
-  return setmetatable({ core = core.loader(o.threads), threads = o.threads }, Loader)
+  return setmetatable({ core = core.loader(o.threads), threads = o.threads, outstanding = {} }, Loader)
 end
 
 return loader

@@ -18,13 +18,13 @@ local rooms = {}
 
 --- The named domains. Groups and parameters not listed have the defaults of `rooms.parameters()`.
 rooms.domains = {
-  -- A simulator: flat light, clean pictures, strong colours, hardly a texture.
+  -- A simulator's showroom: flat light, clean pictures, hardly a texture; mint walls, white lacquer, bright fabrics.
   studio = {
     layout = { family = 1, bedroom = 1, living = 1, kitchen = 0.7, office = 0.5, workshop = 0, clutter = 0.5 },
-    wall = { hue = 0.12, saturation = 0.06, value = 0.93 },
-    floor = { hue = 0.09, saturation = 0.3, value = 0.75, plain = 1, planks = 1, tiles = 0.5 },
-    wood = { hue = 0.09, saturation = 0.35, value = 0.8 },
-    fabric = { hue = 0.5, spread = 0.5, saturation = 0.65, value = 0.75 },
+    wall = { hue = 0.45, spread = 0.1, saturation = 0.18, value = 0.85 },
+    floor = { hue = 0.75, spread = 0.1, saturation = 0.15, value = 0.6, plain = 1, planks = 0, tiles = 0.5 },
+    wood = { hue = 0.55, spread = 0.1, saturation = 0.08, value = 0.97 },
+    fabric = { hue = 0.05, spread = 0.12, saturation = 0.8, value = 0.85 },
     texture = { contrast = 0.25 },
     light = { lamp = 0.5, warmth = 0, sky = 0.3, ambient = 1.2 },
     sensor = { exposure = 1.3, saturation = 1.15, vignette = 0, shot = 0, read = 0.002 },
@@ -51,7 +51,7 @@ rooms.domains = {
   },
   -- Offices and workshops under cool panel lamps: desks, shelves, boxes, whiteboards, tiles.
   lab = {
-    layout = { family = 4, bedroom = 0, living = 0, kitchen = 0.2, office = 1, workshop = 1, size = 1.1, clutter = 0.9 },
+    layout = { family = 4, bedroom = 0, living = 0, kitchen = 0.2, office = 1, workshop = 1, clutter = 0.9 },
     wall = { hue = 0.55, spread = 0.1, saturation = 0.08, value = 0.8, plain = 1, bricks = 0.25 },
     floor = { hue = 0.58, spread = 0.05, saturation = 0.15, value = 0.5, plain = 0.3, planks = 0, tiles = 1, carpet = 0.6 },
     wood = { hue = 0.1, spread = 0.05, saturation = 0.15, value = 0.7 },
@@ -82,6 +82,9 @@ function rooms.parameters()
 end
 
 local function named_domain(where, name)
+  if type(name) ~= "string" then
+    error(("%s: domain is a name or a table, not a %s"):format(where, type(name)), 4)
+  end
   local domain = rooms.domains[name]
   if not domain then
     error(("%s: there is no domain %q (there are: %s)"):format(where, tostring(name),
@@ -159,10 +162,11 @@ function rooms.new(given)
   check_count(where, "frames", o.frames, 1 << 20)
   local domain_name, parameters = resolve(where, o.domain or "studio")
   if o.seed ~= 1 then domain_name = domain_name .. "@" .. o.seed end
-  local source = core.rooms_source {
+  local made, source = pcall(core.rooms_source, {
     parameters = parameters, seed = o.seed, first_room = FIRST_ROOM[o.split], sequences = o.sequences, frames = o.frames,
     height = size[1], width = size[2], antialias = o.antialias, cache_bytes = math.floor(o.cache * (1 << 20)),
-  }
+  })
+  if not made then error((tostring(source):gsub("^rooms:", where .. ":")), 2) end
   local table_of_labels = labels.load "nyu40"
   local name = ("rooms/%s/%s"):format(domain_name, o.split)
   local ids, sequences, frames = {}, {}, {}

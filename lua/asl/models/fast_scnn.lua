@@ -175,16 +175,10 @@ end
 ---@param image asl.Tensor  u8 (N,H,W,3)
 ---@return asl.Tensor labels  u8 (N,H,W)
 function FastSCNN:predict(image)
-  local was_training, before = self.training, core.grad_enable(false)
-  self:eval()
-  local shape = image:shape()
-  local ok, result = pcall(function()
+  return self:inference(function()
+    local shape = image:shape()
     return ops.upsample_argmax(self:forward(image), { height = shape[2], width = shape[3] })
   end)
-  self:train(was_training)
-  core.grad_enable(before)
-  if not ok then error(result, 0) end
-  return result
 end
 
 --- The same network with its own memory and the same values.

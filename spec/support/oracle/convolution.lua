@@ -138,6 +138,9 @@ end
 function oracle.conv_bn_act_backward(i, p)
   local g, dz, dgamma, dbeta = normalised_backward(i.z, i, p)
   local result = oracle.conv2d_backward({ x = i.x, weight = i.weight, dy = dz }, p)
+  if p.need_dbias == 1 and p.training == 1 then -- the bias shifts z and its mean alike
+    result.dbias = array.new({ i.weight.shape[1] }, 0)
+  end
   if p.need_dgamma == 1 then result.dgamma, result.dbeta = dgamma, dbeta end
   result.dresidual = p.need_dresidual == 1 and g or nil
   return result

@@ -1,0 +1,334 @@
+/* What the layers, losses and optimisers demand of their inputs, and what their outputs will be. */
+#include "ops/check.h"
+
+#define CHECK(name) asl_status asl_check_##name(const asl_call *call, asl_spec out[], int64_t *macs)
+#define SAME_CHECK(name, function)                                                                 \
+  CHECK(name) { return function(call, out, macs); }
+#define P(name) const asl_##name##_params *p = (const void *)call->param
+#define IN(i) (call->in[i])
+#define UNUSED (void)out, (void)macs
+
+/* ---- convolution and normalisation
+ * ---------------------------------------------------------------------------------- */
+typedef struct geometry {
+  int64_t stride, padding, dilation, groups;
+} geometry;
+
+static asl_status convolution(const asl_call *call, geometry g, asl_shape *y, int64_t *macs) {
+  char a[96], b[96];
+  ASL_TRY(need_picture(call, 0));
+  ASL_TRY(need_rank(call, 1, 4, "O,kh,kw,C/groups"));
+  ASL_TRY(need_positive("stride", g.stride));
+  ASL_TRY(need_positive("dilation", g.dilation));
+  ASL_TRY(need_positive("groups", g.groups));
+  if (g.padding < 0)
+    return asl_fail(ASL_EINVAL, "padding must not be negative, not %lld", (long long)g.padding);
+  const int64_t *x = IN(0)->shape.size, *w = IN(1)->shape.size;
+  if (x[3] != w[3] * g.groups)
+    return asl_fail(ASL_EINVAL,
+                    "weight expects %lld input channels, x has %lld (x %s, weight %s, groups %lld)",
+                    (long long)(w[3] * g.groups), (long long)x[3], asl_shape_text(IN(0)->shape, a),
+                    asl_shape_text(IN(1)->shape, b), (long long)g.groups);
+  if (w[0] % g.groups != 0)
+    return asl_fail(ASL_EINVAL, "%lld output channels do not divide into %lld groups",
+                    (long long)w[0], (long long)g.groups);
+  int64_t h = x[1] + 2 * g.padding - g.dilation * (w[1] - 1) - 1,
+          v = x[2] + 2 * g.padding - g.dilation * (w[2] - 1) - 1;
+  if (h < 0 || v < 0)
+    return asl_fail(ASL_EINVAL, "the %lldx%lld kernel is larger than the padded %lldx%lld picture",
+                    (long long)(g.dilation * (w[1] - 1) + 1),
+                    (long long)(g.dilation * (w[2] - 1) + 1), (long long)(x[1] + 2 * g.padding),
+                    (long long)(x[2] + 2 * g.padding));
+  *y = shape4(x[0], h / g.stride + 1, v / g.stride + 1, w[0]);
+  *macs = asl_shape_count(*y) * w[1] * w[2] * w[3];
+  return ASL_OK;
+}
+#define GEOMETRY(p) ((geometry){(p)->stride, (p)->padding, (p)->dilation, (p)->groups})
+
+CHECK(conv2d) {
+  P(conv2d);
+  asl_shape y;
+  ASL_TRY(need_floats(call));
+  ASL_TRY(convolution(call, GEOMETRY(p), &y, macs));
+  ASL_TRY(need_shape(call, 2, shape1(y.size[3])));
+  out[0] = spec(ASL_F32, y);
+  return ASL_OK;
+}
+
+CHECK(conv2d_backward) {
+  P(conv2d_backward);
+  asl_shape y;
+  ASL_TRY(need_floats(call));
+  ASL_TRY(convolution(call, GEOMETRY(p), &y, macs));
+  ASL_TRY(need_shape(call, 2, y));
+  if (p->need_dx) out[0] = like(IN(0));
+  if (p->need_dweight) out[1] = like(IN(1));
+  if (p->need_dbias) out[2] = spec(ASL_F32, shape1(y.size[3]));
+  *macs *= (p->need_dx != 0) + (p->need_dweight != 0);
+  return ASL_OK;
+}
+
+static asl_status need_channels(const asl_call *call, int first, int end, int64_t channels) {
+  for (int i = first; i < end; i++) ASL_TRY(need_shape(call, i, shape1(channels)));
+  return ASL_OK;
+}
+
+CHECK(batch_norm) {
+  (void)macs;
+  ASL_TRY(need_floats(call));
+  if (IN(0)->shape.rank < 2)
+    return asl_fail(ASL_EINVAL, "x needs at least 2 dimensions, channels last");
+  ASL_TRY(need_channels(call, 1, 5, last(IN(0))));
+  out[0] = like(IN(0));
+  out[1] = out[2] = like(IN(1));
+  return ASL_OK;
+}
+
+CHECK(batch_norm_backward) {
+  (void)macs;
+  P(batch_norm_backward);
+  ASL_TRY(need_floats(call));
+  ASL_TRY(need_channels(call, 1, 5, last(IN(0))));
+  ASL_TRY(need_shape(call, 5, IN(0)->shape));
+  if (p->need_dx) out[0] = like(IN(0));
+  out[1] = out[2] = like(IN(1));
+  return ASL_OK;
+}
+
+CHECK(conv_bn_act) {
+  P(conv_bn_act);
+  asl_shape y;
+  ASL_TRY(need_floats(call));
+  ASL_TRY(convolution(call, GEOMETRY(p), &y, macs));
+  ASL_TRY(need_channels(call, 2, 7, y.size[3]));
+  ASL_TRY(need_shape(call, 7, y));
+  out[0] = out[1] = spec(ASL_F32, y);
+  out[2] = out[3] = spec(ASL_F32, shape1(y.size[3]));
+  return ASL_OK;
+}
+
+CHECK(conv_bn_act_backward) {
+  P(conv_bn_act_backward);
+  asl_shape y;
+  ASL_TRY(need_floats(call));
+  ASL_TRY(convolution(call, GEOMETRY(p), &y, macs));
+  ASL_TRY(need_channels(call, 2, 4, y.size[3]));
+  ASL_TRY(need_channels(call, 6, 8, y.size[3]));
+  ASL_TRY(need_shape(call, 4, y));
+  ASL_TRY(need_shape(call, 5, y));
+  ASL_TRY(need_shape(call, 8, y));
+  asl_spec channels = spec(ASL_F32, shape1(y.size[3]));
+  if (p->need_dx) out[0] = like(IN(0));
+  if (p->need_dweight) out[1] = like(IN(1));
+  if (p->need_dbias) out[2] = channels;
+  if (p->need_dgamma) out[3] = out[4] = channels;
+  if (p->need_dresidual) out[5] = spec(ASL_F32, y);
+  *macs *= (p->need_dx != 0) + (p->need_dweight != 0);
+  return ASL_OK;
+}
+
+CHECK(dropout) {
+  (void)macs;
+  P(dropout);
+  ASL_TRY(need_floats(call));
+  if (!(p->p >= 0 && p->p < 1)) return asl_fail(ASL_EINVAL, "p must be in [0, 1), not %g", p->p);
+  out[0] = like(IN(0));
+  return ASL_OK;
+}
+
+/* ---- resampling
+ * ----------------------------------------------------------------------------------------------------------
+ */
+static asl_status need_pixels(const asl_call *call, int i) {
+  char text[96];
+  if (!IN(i) || (IN(i)->shape.size[1] > 0 && IN(i)->shape.size[2] > 0)) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "%s has no pixels: %s", slot_name(call, i),
+                  asl_shape_text(IN(i)->shape, text));
+}
+
+static asl_status resampled(const asl_call *call, int64_t height, int64_t width, asl_shape *y) {
+  ASL_TRY(need_dtype(call, 0, ASL_F32));
+  ASL_TRY(need_picture(call, 0));
+  ASL_TRY(need_pixels(call, 0));
+  ASL_TRY(need_positive("height", height));
+  ASL_TRY(need_positive("width", width));
+  *y = shape4(IN(0)->shape.size[0], height, width, IN(0)->shape.size[3]);
+  return ASL_OK;
+}
+
+CHECK(adaptive_avg_pool) {
+  (void)macs;
+  P(adaptive_avg_pool);
+  out[0] = spec(ASL_F32, (asl_shape){0});
+  return resampled(call, p->height, p->width, &out[0].shape);
+}
+
+/* dy of the resamplers: any height and width, x's pictures and channels. */
+static asl_status need_resampled(const asl_call *call, int i) {
+  ASL_TRY(need_picture(call, i));
+  ASL_TRY(need_pixels(call, i));
+  const int64_t *y = IN(i)->shape.size, *x = IN(0)->shape.size;
+  return need_shape(call, i, shape4(x[0], y[1], y[2], x[3]));
+}
+
+static asl_status check_resample_backward(const asl_call *call, asl_spec out[], int64_t *macs) {
+  (void)macs;
+  ASL_TRY(need_floats(call));
+  ASL_TRY(need_picture(call, 0));
+  for (int i = 1; i < asl_op_get(call->op)->n_in; i++) ASL_TRY(need_resampled(call, i));
+  out[0] = like(IN(0));
+  return ASL_OK;
+}
+SAME_CHECK(adaptive_avg_pool_backward, check_resample_backward)
+SAME_CHECK(pyramid_pool_backward, check_resample_backward)
+SAME_CHECK(resize_backward, check_resample_backward)
+
+CHECK(pyramid_pool) {
+  (void)macs;
+  P(pyramid_pool);
+  for (int k = 0; k < 4; k++) {
+    int64_t b = (&p->b1)[k];
+    out[k] = spec(ASL_F32, (asl_shape){0});
+    ASL_TRY(resampled(call, b, b, &out[k].shape));
+  }
+  return ASL_OK;
+}
+
+CHECK(resize) {
+  (void)macs;
+  P(resize);
+  out[0] = spec(ASL_F32, (asl_shape){0});
+  return resampled(call, p->height, p->width, &out[0].shape);
+}
+
+CHECK(resize_concat) {
+  (void)macs;
+  ASL_TRY(need_floats(call));
+  asl_shape y = {0};
+  for (int i = 0; i < 5; i++) {
+    ASL_TRY(need_picture(call, i));
+    if (!IN(i)) continue;
+    ASL_TRY(need_pixels(call, i));
+    if (IN(i)->shape.size[0] != IN(0)->shape.size[0])
+      return asl_fail(ASL_EINVAL, "x has %lld pictures, %s has %lld",
+                      (long long)IN(0)->shape.size[0], slot_name(call, i),
+                      (long long)IN(i)->shape.size[0]);
+    y.size[3] += IN(i)->shape.size[3];
+  }
+  const int64_t *x = IN(0)->shape.size;
+  out[0] = spec(ASL_F32, shape4(x[0], x[1], x[2], y.size[3]));
+  return ASL_OK;
+}
+
+/* ---- losses and evaluation
+ * --------------------------------------------------------------------------------------------------
+ */
+CHECK(softmax) {
+  (void)macs;
+  ASL_TRY(need_floats(call));
+  if (IN(0)->shape.rank < 1) return asl_fail(ASL_EINVAL, "x is a scalar");
+  out[0] = like(IN(0));
+  return ASL_OK;
+}
+SAME_CHECK(log_softmax, asl_check_softmax)
+
+/* logits (N,h,w,C), labels u8 (N,H,W), class_weight (C); labels of the logits' size if `same`. */
+static asl_status need_labelled(const asl_call *call, bool same) {
+  ASL_TRY(need_dtype(call, 0, ASL_F32));
+  ASL_TRY(need_picture(call, 0));
+  ASL_TRY(need_pixels(call, 0));
+  ASL_TRY(need_dtype(call, 1, ASL_U8));
+  ASL_TRY(need_rank(call, 1, 3, "N,H,W"));
+  const int64_t *x = IN(0)->shape.size, *l = IN(1)->shape.size;
+  if (x[3] < 1 || x[3] > 255)
+    return asl_fail(ASL_EINVAL, "logits have %lld classes; class maps hold 1 to 255",
+                    (long long)x[3]);
+  asl_shape labels = {3, {x[0], same ? x[1] : l[1], same ? x[2] : l[2]}};
+  ASL_TRY(need_shape(call, 1, labels));
+  ASL_TRY(need_dtype(call, 2, ASL_F32));
+  return need_shape(call, 2, shape1(x[3]));
+}
+
+CHECK(cross_entropy) {
+  (void)macs;
+  ASL_TRY(need_labelled(call, true));
+  out[0] = scalar(ASL_F32);
+  out[1] = scalar(ASL_I64);
+  return ASL_OK;
+}
+
+CHECK(cross_entropy_backward) {
+  (void)macs;
+  ASL_TRY(need_labelled(call, true));
+  ASL_TRY(need_dtype(call, 3, ASL_F32));
+  ASL_TRY(need_shape(call, 3, (asl_shape){0}));
+  out[0] = like(IN(0));
+  return ASL_OK;
+}
+
+CHECK(upsample_cross_entropy) {
+  (void)macs;
+  ASL_TRY(need_labelled(call, false));
+  out[0] = scalar(ASL_F32);
+  out[1] = scalar(ASL_I64);
+  out[2] = like(IN(0));
+  return ASL_OK;
+}
+
+CHECK(upsample_argmax) {
+  (void)macs;
+  P(upsample_argmax);
+  asl_shape y;
+  ASL_TRY(resampled(call, p->height, p->width, &y));
+  if (y.size[3] < 1 || y.size[3] > 255)
+    return asl_fail(ASL_EINVAL, "logits have %lld classes; class maps hold 1 to 255",
+                    (long long)y.size[3]);
+  y.rank = 3;
+  out[0] = spec(ASL_U8, y);
+  return ASL_OK;
+}
+
+CHECK(confusion) {
+  (void)macs;
+  P(confusion);
+  ASL_TRY(need_dtype(call, 0, ASL_U8));
+  ASL_TRY(need_dtype(call, 1, ASL_U8));
+  ASL_TRY(need_shape(call, 1, IN(0)->shape));
+  if (p->classes < 1 || p->classes > 255)
+    return asl_fail(ASL_EINVAL, "classes must be 1 to 255, not %lld", (long long)p->classes);
+  out[0] = spec(ASL_I64, (asl_shape){2, {p->classes, p->classes}});
+  return ASL_OK;
+}
+
+CHECK(count_valid) {
+  (void)macs;
+  out[0] = scalar(ASL_I64);
+  return need_dtype(call, 0, ASL_U8);
+}
+
+CHECK(normalise) {
+  (void)macs;
+  ASL_TRY(need_dtype(call, 0, ASL_U8));
+  ASL_TRY(need_picture(call, 0));
+  if (last(IN(0)) != 3)
+    return asl_fail(ASL_EINVAL, "x must have 3 channels, it has %lld", (long long)last(IN(0)));
+  out[0] = spec(ASL_F32, IN(0)->shape);
+  return ASL_OK;
+}
+
+/* ---- optimisers
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+static asl_status check_step(const asl_call *call, asl_spec out[], int64_t *macs) {
+  UNUSED;
+  ASL_TRY(need_floats(call));
+  for (int i = 1; i < asl_op_get(call->op)->n_in; i++) {
+    ASL_TRY(need_shape(call, i, IN(0)->shape));
+    if (!asl_tensor_contiguous(IN(i)))
+      return asl_fail(ASL_EINVAL, "%s is written in place and must be contiguous",
+                      slot_name(call, i));
+  }
+  return ASL_OK;
+}
+SAME_CHECK(sgd_step, check_step)
+SAME_CHECK(adam_step, check_step)
