@@ -10,8 +10,7 @@
 #define Y(i) (node->saved_out[i])
 #define NODE_PARAMS(name) ASL_PARAMS(name, &node->call)
 
-/* ---- calling ops
- * ------------------------------------------------------------------------------------ */
+/* ---- calling ops ----------------------------------------------------------------------------- */
 static void start(asl_call *call, asl_op op, const asl_node *node) {
   asl_call_init(call, op);
   call->at = node->call.at;
@@ -104,8 +103,7 @@ static asl_status reshape_to(const asl_node *node, asl_tensor *x, asl_shape shap
   return run1(&call, out);
 }
 
-/* ---- views
- * -------------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
 RULE(reshape) { return reshape_to(node, DY, node->in_shape[0], &din[0]); }
 
 RULE(permute) {
@@ -139,8 +137,7 @@ RULE(slice) {
   return status;
 }
 
-/* ---- elementwise
- * ------------------------------------------------------------------------------------------ */
+/* ---- elementwise ----------------------------------------------------------------------------- */
 RULE(add) {
   for (int i = 0; i < 2; i++)
     if (node->need[i]) ASL_TRY(sum_to_input(node, i, asl_tensor_retain(DY), &din[i]));
@@ -274,8 +271,7 @@ RULE(cast) {
   return run1(&call, &din[0]);
 }
 
-/* ---- reductions and joining
- * -------------------------------------------------------------------------------- */
+/* ---- reductions and joining ------------------------------------------------------------------ */
 /* `y` (a reduction's result, keep or not) with the reduced dimensions as size 1, to broadcast. */
 static asl_status with_ones(const asl_node *node, asl_tensor *y, int64_t dim, asl_tensor **out) {
   asl_shape shape = node->in_shape[0];
@@ -368,8 +364,7 @@ RULE(matmul) { /* dA = dY B', dB = A' dY */
   return ASL_OK;
 }
 
-/* ---- convolution and normalisation
- * ---------------------------------------------------------------------------- */
+/* ---- convolution and normalisation ----------------------------------------------------------- */
 RULE(conv2d) {
   const asl_conv2d_params *f = NODE_PARAMS(conv2d);
   asl_call call;
@@ -440,9 +435,7 @@ RULE(dropout) {
   return run1(&call, &din[0]);
 }
 
-/* ---- resampling
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- resampling ------------------------------------------------------------------------------ */
 static asl_status resample_backward(asl_node *node, asl_op op, asl_tensor *dy, int i,
                                     int64_t align_corners, asl_tensor **out) {
   asl_call call;
@@ -519,9 +512,7 @@ RULE(resize_concat) {
   return ASL_OK;
 }
 
-/* ---- losses
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- losses ---------------------------------------------------------------------------------- */
 /* sum over the last dimension, kept as size 1 */
 static asl_status row_sum(const asl_node *node, asl_tensor *x, asl_tensor **out) {
   asl_call call;

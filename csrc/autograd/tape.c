@@ -12,8 +12,7 @@ bool asl_grad_enable(bool on) {
   return before;
 }
 
-/* ---- recording
- * ------------------------------------------------------------------------------------ */
+/* ---- recording ------------------------------------------------------------------------------- */
 static bool wanted(const asl_call *call) {
   if (!enabled) return false;
   for (int i = 0; i < ASL_MAX_IN; i++)
@@ -127,8 +126,7 @@ void asl_autograd_open(void) {
   asl_tensor_drop_autograd = drop_autograd;
 }
 
-/* ---- backward
- * ---------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 /* *sum += term; takes over the caller's reference to term. */
 static asl_status add_to(asl_tensor **sum, asl_tensor *term) {
   if (!*sum) {

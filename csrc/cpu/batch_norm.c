@@ -1,6 +1,5 @@
 /* batch_norm and its gradient: norm.h over whole tensors. */
-#include "base/parallel.h"
-#include "base/pool.h"
+#include "cpu/kernel.h"
 #include "cpu/norm.h"
 
 enum { BLOCK = 96 }; /* pixels per block of statistics */
@@ -13,14 +12,14 @@ typedef struct moments_job {
 
 static void moments_block(void *context, int64_t block) {
   moments_job *k = context;
-  int64_t first = block * BLOCK, pixels = k->pixels - first < BLOCK ? k->pixels - first : BLOCK;
+  int64_t first = block * BLOCK, pixels = min_i64(k->pixels - first, BLOCK);
   norm_moments_of(&k->moments, block, k->x + first * k->moments.channels, pixels);
 }
 
 static asl_status batch_statistics(const asl_call *call, asl_norm *n) {
   const asl_batch_norm_params *p = ASL_PARAMS(batch_norm, call);
   moments_job k = {.x = asl_f32(call->in[0]), .pixels = n->pixels};
-  ASL_TRY(norm_moments_new((n->pixels + BLOCK - 1) / BLOCK, n->channels, n->pixels, &k.moments));
+  ASL_TRY(norm_moments_new(ceil_div(n->pixels, BLOCK), n->channels, n->pixels, &k.moments));
   asl_parallel(k.moments.blocks, moments_block, &k);
   norm_batch(n, &k.moments, p->eps, p->momentum, asl_f32(call->in[3]), asl_f32(call->in[4]));
   asl_pool_give(k.moments.record);

@@ -1,8 +1,6 @@
 /* Conversion between dtypes, also the way to make a tensor contiguous. A value either fits its new
  * dtype or is an error; real numbers become whole ones by rounding to nearest, ties to even. */
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "cpu/kernel.h"
 #include "cpu/strided.h"

@@ -3,8 +3,8 @@
  * What follows the convolution is done per block of pixels while the block is in the cache:
  * training takes the block's statistics, otherwise y is computed at once. Where z is not wanted it
  * lives in y's memory. */
-#include "base/pool.h"
 #include "cpu/conv.h"
+#include "cpu/kernel.h"
 #include "cpu/norm.h"
 
 static float *data_of(const asl_tensor *t) { return t ? asl_f32(t) : NULL; }

@@ -1,6 +1,6 @@
 /* The geometry of convolutions: lines, the taps that exist for their pixels, spans and blocks. */
-#include "base/parallel.h"
 #include "cpu/conv.h"
+#include "cpu/kernel.h"
 
 asl_conv conv_of(const asl_tensor *x, const asl_tensor *weight, int64_t stride, int64_t padding,
                  int64_t dilation, int64_t groups) {
@@ -29,10 +29,6 @@ typedef struct line {
   line_tap tap[ASL_MAX_TAPS];
 } line;
 
-static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
-static int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Without taps; a compound literal would clear the whole array. */
 static void set_line(line *l, int64_t count, int64_t target, int64_t target_step,
                      int64_t source_step) {
@@ -50,15 +46,15 @@ static void add_tap(line *l, int64_t index, int64_t source, int64_t first, int64
 /* Row `row` of y: pixel t reads x at column t stride - padding + kx dilation. */
 static void line_of_y(const asl_conv *g, int64_t row, int64_t first_tap, line *out) {
   int64_t picture = row / g->ho, top = row % g->ho * g->stride - g->padding;
-  int64_t end = least(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
+  int64_t end = min_i64(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
   set_line(out, g->wo, row * g->wo, 1, g->stride);
   for (int64_t i = first_tap, ky = i / g->kw; i < end; i = ++ky * g->kw) {
-    int64_t y = top + ky * g->dilation, row_end = least((ky + 1) * g->kw, end);
+    int64_t y = top + ky * g->dilation, row_end = min_i64((ky + 1) * g->kw, end);
     if (y < 0 || y >= g->h) continue;
     for (; i < row_end; i++) {
       int64_t left = (i - ky * g->kw) * g->dilation - g->padding;
       add_tap(out, i, (picture * g->h + y) * g->w + left, ceil_div(-left, g->stride),
-              floor_div(g->w - 1 - left, g->stride) + 1);
+              ceil_div(g->w - left, g->stride));
     }
   }
 }
@@ -67,10 +63,10 @@ static void line_of_y(const asl_conv *g, int64_t row, int64_t first_tap, line *o
  * column (phase + t stride + padding - kx dilation) / stride for the taps that divide evenly. */
 static void line_of_dx(const asl_conv *g, int64_t index, int64_t first_tap, line *out) {
   int64_t row = index / g->stride, phase = index % g->stride, picture = row / g->h;
-  int64_t end = least(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
+  int64_t end = min_i64(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
   set_line(out, ceil_div(g->w - phase, g->stride), row * g->w + phase, g->stride, 1);
   for (int64_t i = first_tap, ky = i / g->kw; i < end; i = ++ky * g->kw) {
-    int64_t y = row % g->h + g->padding - ky * g->dilation, row_end = least((ky + 1) * g->kw, end);
+    int64_t y = row % g->h + g->padding - ky * g->dilation, row_end = min_i64((ky + 1) * g->kw, end);
     if (y < 0 || y % g->stride != 0 || y / g->stride >= g->ho) continue;
     for (; i < row_end; i++) {
       int64_t x = phase + g->padding - (i - ky * g->kw) * g->dilation, left = x / g->stride;
@@ -88,9 +84,9 @@ static void next_span(const line *l, int64_t first, int64_t last, asl_span *span
   for (int i = 0; i < l->taps; i++) {
     const line_tap *t = &l->tap[i];
     if (first < t->first) {
-      end = least(end, t->first);
+      end = min_i64(end, t->first);
     } else if (first < t->last) {
-      end = least(end, t->last);
+      end = min_i64(end, t->last);
       span->tap[span->taps++] = (asl_tap){t->tap.index, t->tap.source + first * l->source_step};
     }
   }
@@ -109,8 +105,8 @@ static void walk_line(const asl_conv *g, line_fn make, int64_t index, int64_t fi
     make(g, index, tap, &l);
     asl_span span;
     span.accumulate = tap > 0;
-    for (int64_t t = first; t < least(last, l.count); t += span.count) {
-      next_span(&l, t, least(last, l.count), &span);
+    for (int64_t t = first; t < min_i64(last, l.count); t += span.count) {
+      next_span(&l, t, min_i64(last, l.count), &span);
       fn(context, &span);
     }
   }
@@ -149,7 +145,7 @@ static void walk_block(void *context, int64_t chunk) {
   walk_line(k->g, k->make, row * k->phases + phase, first, first + k->block, k->fn, k->context);
   if (k->finish)
     k->finish->fn(k->finish->context, block, row * k->g->wo + first,
-                  least(k->block, k->g->wo - first));
+                  min_i64(k->block, k->g->wo - first));
 }
 
 void conv_walk(const asl_conv *g, bool to_dx, asl_span_fn fn, void *context,

@@ -1,14 +1,13 @@
 /* Forward pass and data gradient of convolutions whose groups have several channels, as matrix
  * products over the spans of conv.h: pixels are rows, output channels are columns, and the inner
  * index is (ky, kx, channel). */
-#include "base/parallel.h"
-#include "base/pool.h"
 #include "cpu/conv.h"
 #include "cpu/gemm.h"
+#include "cpu/kernel.h"
 
 typedef struct job {
-  const float *source, *weight, *packed;
-  float *packing, *target;
+  const float *source, *weight;
+  float *packed, *target;
   int64_t taps, groups;
   int64_t from, to;     /* channels of the source and of the target, per group */
   int64_t packed_group; /* floats */
@@ -20,7 +19,7 @@ static void pack_for_y(void *context, int64_t group) {
   const job *k = context;
   int64_t inner = k->taps * k->from;
   gemm_pack(k->weight + group * k->to * inner, 1, inner, 0, inner, inner, k->to,
-            k->packing + group * k->packed_group);
+            k->packed + group * k->packed_group);
 }
 
 static void pack_for_dx(void *context, int64_t group) {
@@ -28,7 +27,7 @@ static void pack_for_dx(void *context, int64_t group) {
   const float *weight = k->weight + group * k->from * k->taps * k->to;
   for (int64_t tap = 0; tap < k->taps; tap++)
     gemm_pack(weight + tap * k->to, k->taps * k->to, 1, tap * k->from, (tap + 1) * k->from,
-              k->taps * k->from, k->to, k->packing + group * k->packed_group);
+              k->taps * k->from, k->to, k->packed + group * k->packed_group);
 }
 
 /* ---- spans -------------------------------------------------------------------------------------- */
@@ -66,12 +65,12 @@ static asl_status multiply(const asl_conv *g, bool to_dx, job *k, const asl_fini
   k->from = (to_dx ? g->o : g->c) / g->groups;
   k->to = (to_dx ? g->c : g->o) / g->groups;
   k->packed_group = gemm_packed_count(k->taps * k->from, k->to);
-  k->packing = asl_pool_take((size_t)(g->groups * k->packed_group) * sizeof(float));
-  if (!k->packing) return asl_fail(ASL_ENOMEM, "no memory for the packed weights");
+  void *packed;
+  ASL_TRY(take_scratch(g->groups * k->packed_group * (int64_t)sizeof(float), &packed));
+  k->packed = packed;
   asl_parallel(g->groups, to_dx ? pack_for_dx : pack_for_y, k);
-  k->packed = k->packing;
   conv_walk(g, to_dx, multiply_span, k, finish);
-  asl_pool_give(k->packing);
+  asl_pool_give(packed);
   return ASL_OK;
 }
 

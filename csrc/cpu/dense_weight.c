@@ -4,10 +4,9 @@
  * pixels in order, and shards are added in order. Within a shard a few rows of x's patches and of
  * dy are copied to small buffers, because their own row lengths are often powers of two, whose
  * cache lines would evict each other. */
-#include "base/parallel.h"
-#include "base/pool.h"
 #include "cpu/conv.h"
 #include "cpu/gemm.h"
+#include "cpu/kernel.h"
 #include "cpu/simd.h"
 
 enum {
@@ -15,7 +14,6 @@ enum {
   INNER = 256,        /* columns (tap, c) of a chunk; a multiple of 16 */
   PATCH = INNER + 16, /* row length of the copy: no power of two */
   SIDE = 48,          /* output channels copied at a time */
-  SHARDS = 64,
   SHARD_PIXELS = 512, /* fewer are not worth a partial sum */
   PARTIAL_FLOATS = 1 << 21,
 };
@@ -32,7 +30,7 @@ typedef struct job {
 } job;
 
 static int64_t padded(int64_t columns) {
-  return (columns + GEMM_COLUMNS - 1) / GEMM_COLUMNS * GEMM_COLUMNS;
+  return ceil_div(columns, GEMM_COLUMNS) * GEMM_COLUMNS;
 }
 
 /* ---- copies ------------------------------------------------------------------------------------- */

@@ -1,19 +1,11 @@
 /* Depthwise convolutions (groups = C = O). Lanes are channels: for one vector of channels and a
  * strip of a span's pixels, the weights of up to 9 taps (or their gradients) stay in registers. */
-#include "base/parallel.h"
-#include "base/pool.h"
 #include "cpu/conv.h"
+#include "cpu/kernel.h"
 #include "cpu/simd.h"
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 9")
-
-enum {
-  SHARDS = 64, /* of the weight gradient */
-};
-
 /* Floats of a tap's row of weights: whole vectors. */
-static int64_t padded(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
+static int64_t padded(int64_t channels) { return ceil_div(channels, LANES) * LANES; }
 
 /* ---- strips ------------------------------------------------------------------------------------- */
 typedef struct strip {
@@ -64,7 +56,7 @@ ALWAYS_INLINE void for_strips(const asl_span *span, const float *x, float *w, fl
     s.w[i] = w + span->tap[i].index * row;
   }
   for (int64_t t = 0; t < span->count; t += most) {
-    s.pixels = span->count - t < most ? span->count - t : most;
+    s.pixels = min_i64(span->count - t, most);
     s.at = t * s.x_step;
     s.y = y + (span->target + t * span->target_step) * channels;
     s.accumulate = span->accumulate;
@@ -91,28 +83,28 @@ ALWAYS_INLINE void convolve_strip(const strip *s, int taps, int first, int64_t c
   }
 }
 
-typedef struct job {
+typedef struct convolve_job {
   const float *source;
   float *packed; /* weights (tap, padded channel) */
   float *target;
   int64_t channels;
-} job;
+} convolve_job;
 
 static void convolve_span(void *context, const asl_span *span) {
-  const job *k = context;
+  const convolve_job *k = context;
   for_strips(span, k->source, k->packed, k->target, k->channels, convolve_strip);
 }
 
 static asl_status convolve(const asl_conv *g, bool to_dx, const float *source, const float *weight,
                            float *target, const asl_finish *finish) {
   int64_t taps = g->kh * g->kw, row = padded(g->c);
-  float *packed = asl_pool_take((size_t)(taps * row) * sizeof(float));
-  if (!packed) return asl_fail(ASL_ENOMEM, "no memory for the packed weights");
+  void *packed;
+  ASL_TRY(take_scratch(taps * row * (int64_t)sizeof(float), &packed));
+  convolve_job job = {source, packed, target, g->c};
   for (int64_t c = 0; c < row; c++)
     for (int64_t k = 0; k < taps; k++)
-      packed[k * row + c] = c < g->c ? weight[c * taps + k] : 0.0f;
-  job k = {source, packed, target, g->c};
-  conv_walk(g, to_dx, convolve_span, &k, finish);
+      job.packed[k * row + c] = c < g->c ? weight[c * taps + k] : 0.0f;
+  conv_walk(g, to_dx, convolve_span, &job, finish);
   asl_pool_give(packed);
   return ASL_OK;
 }
@@ -147,7 +139,7 @@ ALWAYS_INLINE void gradient_strip(const strip *s, int taps, int first, int64_t c
 typedef struct gradient_job {
   const asl_conv *g;
   const float *x;
-  float *dy;      /* read only */
+  const float *dy;
   float *partial; /* (shard, tap, padded channel) */
   int64_t shards;
 } gradient_job;
@@ -167,16 +159,18 @@ static void sum_shard(void *context, int64_t index) {
   int64_t rows = k->g->n * k->g->ho, floats = k->g->kh * k->g->kw * padded(k->g->c);
   shard h = {k, k->partial + index * floats};
   memset(h.sum, 0, (size_t)floats * sizeof(float));
-  for (int64_t r = rows * index / k->shards; r < rows * (index + 1) / k->shards; r++)
+  share part = share_of(rows, k->shards, index);
+  for (int64_t r = part.first; r < part.end; r++)
     conv_walk_row(k->g, r, 0, k->g->wo, add_span, &h);
 }
 
 asl_status depthwise_dweight(const asl_conv *g, const float *x, const float *dy, float *dweight) {
   int64_t taps = g->kh * g->kw, row = padded(g->c), rows = g->n * g->ho;
-  gradient_job k = {.g = g, .x = x, .dy = (float *)(uintptr_t)dy,
-                    .shards = rows < SHARDS ? rows : SHARDS};
-  k.partial = asl_pool_take((size_t)(k.shards * taps * row) * sizeof(float));
-  if (!k.partial) return asl_fail(ASL_ENOMEM, "no memory for the weight gradient's partial sums");
+  gradient_job k = {.g = g, .x = x, .dy = dy,
+                    .shards = min_i64(rows, SHARES)};
+  void *partial;
+  ASL_TRY(take_scratch(k.shards * taps * row * (int64_t)sizeof(float), &partial));
+  k.partial = partial;
   asl_parallel(k.shards, sum_shard, &k);
   for (int64_t c = 0; c < g->c; c++) {
     for (int64_t t = 0; t < taps; t++) {

@@ -1,5 +1,4 @@
 /* Counting over class maps: confusion, count_valid; and argmax. */
-#include <math.h>
 #include <string.h>
 
 #include "cpu/kernel.h"

@@ -1,12 +1,10 @@
 #include "cpu/gemm.h"
 
+#include "cpu/kernel.h"
 #include "cpu/simd.h"
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 6")
-
 /* ---- packing ------------------------------------------------------------------------------------ */
-static int64_t panels_of(int64_t n) { return (n + GEMM_COLUMNS - 1) / GEMM_COLUMNS; }
+static int64_t panels_of(int64_t n) { return ceil_div(n, GEMM_COLUMNS); }
 
 int64_t gemm_packed_count(int64_t k, int64_t n) { return panels_of(n) * k * GEMM_COLUMNS; }
 

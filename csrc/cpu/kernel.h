@@ -8,6 +8,11 @@
 #include "base/pool.h"
 #include "cpu/cpu.h"
 
+/* For inner functions whose small constant arguments shape the code, and their loops: accumulators
+ * in arrays must become registers. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 9")
+
 /* Elements in a chunk of simple loops: large against the cost of a call, small against caches. */
 enum { CHUNK = 32768 };
 

@@ -1,7 +1,6 @@
 /* (M,K) x (K,N) */
-#include "base/parallel.h"
-#include "base/pool.h"
 #include "cpu/gemm.h"
+#include "cpu/kernel.h"
 
 enum { BLOCK = 48 }; /* rows per chunk */
 
@@ -13,7 +12,7 @@ typedef struct job {
 
 static void multiply_block(void *context, int64_t block) {
   const job *j = context;
-  int64_t first = block * BLOCK, rows = j->m - first < BLOCK ? j->m - first : BLOCK;
+  int64_t first = block * BLOCK, rows = min_i64(j->m - first, BLOCK);
   asl_segment all = {0, 0, j->k};
   gemm_rows(rows, j->a + first * j->k, j->k, &all, 1, j->packed, j->k, j->n, j->y + first * j->n,
             j->n, false);
@@ -23,11 +22,11 @@ ASL_KERNEL(matmul) {
   const asl_tensor *a = call->in[0], *b = call->in[1];
   job j = {.a = asl_f32(a), .y = asl_f32(call->out[0]), .m = a->shape.size[0],
            .k = a->shape.size[1], .n = b->shape.size[1]};
-  float *packed = asl_pool_take((size_t)gemm_packed_count(j.k, j.n) * sizeof(float));
-  if (!packed) return asl_fail(ASL_ENOMEM, "no memory for the packed right side");
+  void *packed;
+  ASL_TRY(take_scratch(gemm_packed_count(j.k, j.n) * (int64_t)sizeof(float), &packed));
   gemm_pack(asl_f32(b), j.n, 1, 0, j.k, j.k, j.n, packed);
   j.packed = packed;
-  asl_parallel((j.m + BLOCK - 1) / BLOCK, multiply_block, &j);
+  asl_parallel(ceil_div(j.m, BLOCK), multiply_block, &j);
   asl_pool_give(packed);
   return ASL_OK;
 }

@@ -1,18 +1,12 @@
 #include "cpu/norm.h"
 
-#include "base/parallel.h"
-#include "base/pool.h"
+#include "cpu/kernel.h"
 #include "cpu/simd.h"
-
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 4")
 
 enum {
   WIDE = 4,      /* vectors of channels at a time in loops over pixels */
   CHANNELS = 64, /* whose blocks are merged at a time */
 };
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- blocks of pixels, for whole arrays ------------------------------------------------------------ */
 /* About 96 KiB, so that what passes over it twice finds it in the cache; at most 256, because sums
@@ -22,12 +16,12 @@ static int64_t block_pixels(int64_t channels) {
   return pixels < 16 ? 16 : pixels > 256 ? 256 : pixels;
 }
 static int64_t block_count(int64_t pixels, int64_t channels) {
-  return (pixels + block_pixels(channels) - 1) / block_pixels(channels);
+  return ceil_div(pixels, block_pixels(channels));
 }
 /* Its first element; *pixels is how many there are. */
 static int64_t block_start(int64_t block, int64_t all, int64_t channels, int64_t *pixels) {
   int64_t first = block * block_pixels(channels);
-  *pixels = least(block_pixels(channels), all - first);
+  *pixels = min_i64(block_pixels(channels), all - first);
   return first * channels;
 }
 
@@ -130,7 +124,7 @@ void norm_batch(asl_norm *n, const asl_moments *m, double eps, double momentum,
                 float *running_mean, float *running_var) {
   double mean[CHANNELS], squares[CHANNELS], count = (double)n->pixels;
   for (int64_t first = 0; first < n->channels; first += CHANNELS) {
-    int64_t here = least(CHANNELS, n->channels - first);
+    int64_t here = min_i64(CHANNELS, n->channels - first);
     merge(m, first, here, mean, squares);
     for (int64_t i = 0; i < here; i++) {
       int64_t c = first + i;
@@ -229,7 +223,7 @@ asl_status norm_column_sums(const float *x, int64_t pixels, int64_t channels, fl
   asl_parallel(blocks, columns_block, &k);
   double sum[CHANNELS];
   for (int64_t first = 0; first < channels; first += CHANNELS) {
-    int64_t here = least(CHANNELS, channels - first);
+    int64_t here = min_i64(CHANNELS, channels - first);
     add_blocks(k.partial, blocks, channels, first, here, sum);
     for (int64_t i = 0; i < here; i++) sums[first + i] = (float)sum[i];
   }
@@ -314,7 +308,7 @@ static void combine_sums(const sums_job *k, float *offset, float *slope) {
   int64_t channels = n->channels, blocks = block_count(n->pixels, channels);
   double sum[CHANNELS], moment[CHANNELS], count = (double)n->pixels;
   for (int64_t first = 0; first < channels; first += CHANNELS) {
-    int64_t here = least(CHANNELS, channels - first);
+    int64_t here = min_i64(CHANNELS, channels - first);
     add_blocks(k->partial, blocks, 2 * channels, first, here, sum);
     add_blocks(k->partial, blocks, 2 * channels, channels + first, here, moment);
     for (int64_t i = 0; i < here; i++) {

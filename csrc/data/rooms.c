@@ -251,10 +251,8 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
   ASL_TRY(asl_sample_new(out, self->config.height, self->config.width, planes));
   if (recall(self, index, planes, out)) return ASL_OK;
   asl_status status = render(self, index, planes, out);
-  if (status == ASL_OK)
-    keep(self, index, out);
-  else
-    asl_sample_free(out);
+  if (status == ASL_OK) keep(self, index, out);
+  else asl_sample_free(out);
   return status;
 }
 

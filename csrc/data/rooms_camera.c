@@ -6,17 +6,10 @@ void asl_rooms_turn(double x, double *cosine, double *sine) {
   double s = a * (1 - b / 6 * (1 - b / 20 * (1 - b / 42 * (1 - b / 72 * (1 - b / 110)))));
   double c = 1 - b / 2 * (1 - b / 12 * (1 - b / 30 * (1 - b / 56 * (1 - b / 90 * (1 - b / 132)))));
   switch ((int64_t)quarter & 3) {
-  case 0:
-    *cosine = c, *sine = s;
-    break;
-  case 1:
-    *cosine = -s, *sine = c;
-    break;
-  case 2:
-    *cosine = -c, *sine = -s;
-    break;
-  default:
-    *cosine = s, *sine = -c;
+  case 0: *cosine = c, *sine = s; break;
+  case 1: *cosine = -s, *sine = c; break;
+  case 2: *cosine = -c, *sine = -s; break;
+  default: *cosine = s, *sine = -c;
   }
 }
 

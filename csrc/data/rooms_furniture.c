@@ -101,10 +101,8 @@ static void shelving(asl_scene *s, asl_rooms_random *random, int label, int m, f
         float bw = random_range(random, 0.2f, 0.3f),
               bh = random_range(random, 0.4f, 0.85f) * (step - t);
         int what = random_below(random, 4);
-        if (what == 0)
-          asl_books(s, random, x, x + 0.28f, d, z, step - t, 1);
-        else if (what < 3)
-          asl_box(s, L_BOX, M_CARDBOARD, x, x + bw, 0.05f, d - 0.05f, z, z + bh);
+        if (what == 0) asl_books(s, random, x, x + 0.28f, d, z, step - t, 1);
+        else if (what < 3) asl_box(s, L_BOX, M_CARDBOARD, x, x + bw, 0.05f, d - 0.05f, z, z + bh);
       }
     }
   }
@@ -112,9 +110,7 @@ static void shelving(asl_scene *s, asl_rooms_random *random, int label, int m, f
 BUILD(bookshelf) {
   shelving(s, random, L_BOOKSHELF, either(random, M_WOOD, M_WOOD2), w, d, h, true);
 }
-BUILD(shelves) {
-  shelving(s, random, L_SHELVES, either(random, M_WOOD, M_STEEL), w, d, h, false);
-}
+BUILD(shelves) { shelving(s, random, L_SHELVES, either(random, M_WOOD, M_STEEL), w, d, h, false); }
 
 static void upholstered(asl_scene *s, asl_rooms_random *random, int label, float w, float d,
                         float h, int seats) {
@@ -137,12 +133,8 @@ static void upholstered(asl_scene *s, asl_rooms_random *random, int label, float
              0.19f);
   }
 }
-BUILD(sofa) {
-  upholstered(s, random, L_SOFA, w, d, h, w > 1.8f ? 3 : 2);
-}
-BUILD(armchair) {
-  upholstered(s, random, L_SOFA, w, d, h, 1);
-}
+BUILD(sofa) { upholstered(s, random, L_SOFA, w, d, h, w > 1.8f ? 3 : 2); }
+BUILD(armchair) { upholstered(s, random, L_SOFA, w, d, h, 1); }
 
 BUILD(chair) {
   int wood = either(random, M_WOOD, M_WOOD2);
@@ -235,9 +227,7 @@ BUILD(standing_lamp) {
   asl_lamp_shade(s, 0, d / 2, h - 0.14f, w / 2, 0.28f);
 }
 
-BUILD(big_plant) {
-  asl_plant(s, random, 0, d / 2, 0, w / 2, h);
-}
+BUILD(big_plant) { asl_plant(s, random, 0, d / 2, 0, w / 2, h); }
 BUILD(rug) {
   if (random_below(random, 4) == 0) {
     asl_post(s, L_FLOOR_MAT, M_RUG, 0, d / 2, 0, h, least(w, d) / 2, least(w, d) / 2);
@@ -261,12 +251,8 @@ static void framed(asl_scene *s, int label, int frame, int inside, float w, floa
   asl_box(s, label, frame, -w / 2, w / 2, 0, d, 0, h);
   asl_box(s, label, inside, -w / 2 + t, w / 2 - t, d, d + 0.004f, t, h - t);
 }
-BUILD(picture) {
-  framed(s, L_PICTURE, either(random, M_DARK, M_WOOD), M_PICTURE, w, d, h, 0.03f);
-}
-BUILD(mirror) {
-  framed(s, L_MIRROR, either(random, M_METAL, M_WOOD2), M_MIRROR, w, d, h, 0.04f);
-}
+BUILD(picture) { framed(s, L_PICTURE, either(random, M_DARK, M_WOOD), M_PICTURE, w, d, h, 0.03f); }
+BUILD(mirror) { framed(s, L_MIRROR, either(random, M_METAL, M_WOOD2), M_MIRROR, w, d, h, 0.04f); }
 BUILD(papers) {
   for (int i = 0; i < 3; i++) {
     float x = -w / 2 + w * (float)i / 3, z = random_range(random, 0, 0.2f) * h;

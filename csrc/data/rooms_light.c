@@ -14,9 +14,7 @@ float asl_rooms_form_factor(const asl_light *light, asl_vec from, asl_vec at, as
   return vec_dot(to, normal) / distance * emitted / (d2 + 0.3f * light->area);
 }
 
-static float mean(asl_vec v) {
-  return (v.x + v.y + v.z) / 3;
-}
+static float mean(asl_vec v) { return (v.x + v.y + v.z) / 3; }
 
 /* Mean irradiance at a point, without shadows. */
 static float reference(const asl_scene *scene, asl_vec at, asl_vec normal) {

@@ -11,9 +11,7 @@ typedef struct painter {
   float grain;
 } painter;
 
-static asl_vec linear(float r, float g, float b) {
-  return vec(r * r, g * g, b * b);
-}
+static asl_vec linear(float r, float g, float b) { return vec(r * r, g * g, b * b); }
 
 static asl_vec draw_tone(painter *p, tone t, float saturation, float value) {
   float hue = t.hue + t.spread * random_range(p->random, -1, 1);
@@ -26,6 +24,13 @@ static void set(painter *p, int material, int texture, asl_vec colour, asl_vec s
   p->scene->material[material] =
       (asl_material){texture, colour, second, p->grain,
                      hash3((uint32_t)random_below(p->random, 1 << 24), (uint32_t)material, 0)};
+}
+
+/* Both colours around one tone: saturation and value of the first, then of the second. */
+static void set_pair(painter *p, int material, int texture, tone t, float s1, float v1, float s2,
+                     float v2) {
+  asl_vec first = draw_tone(p, t, s1, v1), second = draw_tone(p, t, s2, v2);
+  set(p, material, texture, first, second);
 }
 
 static int draw_texture(painter *p, const float weight[4], const int texture[4]) {
@@ -69,14 +74,14 @@ static void paint_furniture(painter *p, const asl_rooms_domain *d) {
   set(p, M_METAL, T_PLAIN, linear(0.62f, 0.63f, 0.65f), black);
   set(p, M_STEEL, T_PLAIN, linear(0.5f, 0.52f, 0.54f), black);
   set(p, M_DARK, T_PLAIN, linear(0.16f, 0.16f, 0.17f), black);
-  set(p, M_FABRIC, T_CLOTH, draw_tone(p, fabric, 1, 1), draw_tone(p, fabric, 1, 1.2f));
-  set(p, M_FABRIC2, T_CLOTH, draw_tone(p, fabric, 1, 0.85f), draw_tone(p, fabric, 1, 1.1f));
+  set_pair(p, M_FABRIC, T_CLOTH, fabric, 1, 1, 1, 1.2f);
+  set_pair(p, M_FABRIC2, T_CLOTH, fabric, 1, 0.85f, 1, 1.1f);
   set(p, M_LINEN, T_CLOTH, draw_tone(p, fabric, 0.15f, 1.4f), white);
-  set(p, M_PILLOW, T_CLOTH, draw_tone(p, fabric, 0.8f, 1.3f), draw_tone(p, fabric, 1.2f, 0.8f));
-  set(p, M_CURTAIN, T_FOLDS, draw_tone(p, fabric, 0.9f, 1.2f), draw_tone(p, fabric, 1, 0.8f));
+  set_pair(p, M_PILLOW, T_CLOTH, fabric, 0.8f, 1.3f, 1.2f, 0.8f);
+  set_pair(p, M_CURTAIN, T_FOLDS, fabric, 0.9f, 1.2f, 1, 0.8f);
   set(p, M_BAG, T_CLOTH, draw_tone(p, fabric, 1.4f, 0.6f), black);
-  set(p, M_CLOTHES, T_CLOTH, draw_tone(p, fabric, 1.3f, 1), draw_tone(p, fabric, 1, 0.6f));
-  set(p, M_RUG, T_RUG, draw_tone(p, fabric, 1.1f, 0.8f), draw_tone(p, fabric, 0.7f, 1.3f));
+  set_pair(p, M_CLOTHES, T_CLOTH, fabric, 1.3f, 1, 1, 0.6f);
+  set_pair(p, M_RUG, T_RUG, fabric, 1.1f, 0.8f, 0.7f, 1.3f);
 }
 
 static void paint_things(painter *p) {

@@ -129,9 +129,7 @@ void asl_plant(asl_scene *s, asl_rooms_random *random, float x, float y, float z
 static void thing(asl_scene *s, asl_rooms_random *random, int kind, float x, float y, float z) {
   float a = random_range(random, 0.8f, 1.2f);
   switch (kind) {
-  case L_LAMP:
-    table_lamp(s, x, y, z);
-    break;
+  case L_LAMP: table_lamp(s, x, y, z); break;
   case L_BOOKS:
     if (random_below(random, 2)) {
       asl_books(s, random, x - 0.14f, x + 0.14f, y + 0.1f, z, 0.28f * a, 1);
@@ -148,12 +146,8 @@ static void thing(asl_scene *s, asl_rooms_random *random, int kind, float x, flo
     asl_box(s, L_BOX, M_CARDBOARD, x - 0.13f * a, x + 0.12f * a, y - 0.1f, y + 0.1f, z,
             z + 0.17f * a);
     break;
-  case L_TELEVISION:
-    monitor(s, x, y - 0.05f, z, 0.52f * a);
-    break;
-  case L_BAG:
-    asl_ball(s, L_BAG, M_BAG, x, y, z + 0.13f, 0.15f, 0.08f, 0.13f);
-    break;
+  case L_TELEVISION: monitor(s, x, y - 0.05f, z, 0.52f * a); break;
+  case L_BAG: asl_ball(s, L_BAG, M_BAG, x, y, z + 0.13f, 0.15f, 0.08f, 0.13f); break;
   default:
     if (random_below(random, 2)) {
       asl_plant(s, random, x, y, z, 0.12f, 0.34f * a);

@@ -146,10 +146,8 @@ static void look_round(const canvas *c, const tile *t, int x, int y) {
                   : k == SUN        ? towards_sun(scene, &l[i], &ray[i])
                   : k == SPACE      ? towards_space(&l[i], &ray[i])
                                     : false;
-      if (want)
-        wanted |= 1u << i;
-      else
-        ray[i] = (asl_ray){0};
+      if (want) wanted |= 1u << i;
+      else ray[i] = (asl_ray){0};
     }
     note(sees, c, near, ray, wanted, k);
   }

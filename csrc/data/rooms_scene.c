@@ -89,9 +89,7 @@ static float draw(layout *l, const float range[2]) {
   return random_range(&l->random, range[0], range[1]);
 }
 
-static bool likely(layout *l, float chance) {
-  return random_uniform(&l->random) < chance;
-}
+static bool likely(layout *l, float chance) { return random_uniform(&l->random) < chance; }
 
 /* One try to stand a piece at `u` of a wall. */
 static bool stand_at(layout *l, const asl_piece *piece, int wall, float u, float w, float d,
@@ -267,8 +265,8 @@ static void add_table(layout *l) {
   for (int i = 0; i < TRIES; i++) {
     int quarter = random_below(&l->random, 2);
     float c = turn_cosine[quarter], s = turn_sine[quarter];
-    asl_vec middle = vec(random_range(&l->random, -0.7f, 0.7f) * half.x,
-                         random_range(&l->random, -0.7f, 0.7f) * half.y, 0);
+    float x = random_range(&l->random, -0.7f, 0.7f), y = random_range(&l->random, -0.7f, 0.7f);
+    asl_vec middle = vec(x * half.x, y * half.y, 0);
     if (!stand_free(l, P_TABLE, vec(middle.x + s * d / 2, middle.y - c * d / 2, 0), c, s, w, d))
       continue;
     for (int k = 0; k < 4; k++) { /* chairs look at the table from its four sides */
@@ -370,29 +368,15 @@ static void fulfil(layout *l, const room_kind *kind) {
   for (const wish *w = kind->wishes; w->chance > 0 || w->per_clutter > 0; w++) {
     if (!likely(l, w->chance + w->per_clutter * l->domain->layout_clutter)) continue;
     switch (w->what) {
-    case G_BED:
-      add_bed(l);
-      break;
-    case G_SOFA:
-      add_sofa(l);
-      break;
-    case G_DESK:
-      add_desk(l);
-      break;
-    case G_TABLE:
-      add_table(l);
-      break;
-    case G_KITCHEN:
-      add_kitchen(l);
-      break;
-    case P_RUG:
-      lay_rug(l, vec(0, 0, 0), random_below(&l->random, 4));
-      break;
+    case G_BED: add_bed(l); break;
+    case G_SOFA: add_sofa(l); break;
+    case G_DESK: add_desk(l); break;
+    case G_TABLE: add_table(l); break;
+    case G_KITCHEN: add_kitchen(l); break;
+    case P_RUG: lay_rug(l, vec(0, 0, 0), random_below(&l->random, 4)); break;
     default:
-      if (asl_rooms_pieces[w->what].place == PLACE_MOUNTED)
-        hang(l, w->what, -1, &at);
-      else
-        stand(l, w->what, -1, &at);
+      if (asl_rooms_pieces[w->what].place == PLACE_MOUNTED) hang(l, w->what, -1, &at);
+      else stand(l, w->what, -1, &at);
     }
   }
 }
@@ -424,9 +408,9 @@ void asl_rooms_build(asl_scene *scene, const asl_rooms_domain *domain, uint64_t 
   l.random = (asl_rooms_random){seed, family | (uint64_t)ROOMS_LAYOUT << 40 | (uint64_t)room, 0};
   memset(scene, 0, sizeof *scene);
   const room_kind *kind = &kinds[draw_kind(&l)];
-  scene->half =
-      vec(draw(&l, kind->w) * domain->layout_size / 2, draw(&l, kind->d) * domain->layout_size / 2,
-          random_range(&l.random, 2.4f, 2.9f) / 2);
+  float width = draw(&l, kind->w), depth = draw(&l, kind->d);
+  float height = random_range(&l.random, 2.4f, 2.9f);
+  scene->half = vec(width * domain->layout_size / 2, depth * domain->layout_size / 2, height / 2);
   spot door;
   hang(&l, P_DOOR, -1, &door);
   if (likely(&l, 0.25f)) hang(&l, P_DOOR, -1, &door);

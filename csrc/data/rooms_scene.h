@@ -22,42 +22,22 @@ typedef struct asl_vec {
   float x, y, z;
 } asl_vec;
 
-static inline asl_vec vec(float x, float y, float z) {
-  return (asl_vec){x, y, z};
-}
-static inline asl_vec vec_add(asl_vec a, asl_vec b) {
-  return vec(a.x + b.x, a.y + b.y, a.z + b.z);
-}
-static inline asl_vec vec_sub(asl_vec a, asl_vec b) {
-  return vec(a.x - b.x, a.y - b.y, a.z - b.z);
-}
-static inline asl_vec vec_scale(asl_vec a, float s) {
-  return vec(a.x * s, a.y * s, a.z * s);
-}
-static inline asl_vec vec_mul(asl_vec a, asl_vec b) {
-  return vec(a.x * b.x, a.y * b.y, a.z * b.z);
-}
-static inline float vec_dot(asl_vec a, asl_vec b) {
-  return a.x * b.x + a.y * b.y + a.z * b.z;
-}
+static inline asl_vec vec(float x, float y, float z) { return (asl_vec){x, y, z}; }
+static inline asl_vec vec_add(asl_vec a, asl_vec b) { return vec(a.x + b.x, a.y + b.y, a.z + b.z); }
+static inline asl_vec vec_sub(asl_vec a, asl_vec b) { return vec(a.x - b.x, a.y - b.y, a.z - b.z); }
+static inline asl_vec vec_scale(asl_vec a, float s) { return vec(a.x * s, a.y * s, a.z * s); }
+static inline asl_vec vec_mul(asl_vec a, asl_vec b) { return vec(a.x * b.x, a.y * b.y, a.z * b.z); }
+static inline float vec_dot(asl_vec a, asl_vec b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
 static inline asl_vec vec_cross(asl_vec a, asl_vec b) {
   return vec(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x);
 }
-static inline asl_vec vec_unit(asl_vec a) {
-  return vec_scale(a, 1.0f / sqrtf(vec_dot(a, a)));
-}
+static inline asl_vec vec_unit(asl_vec a) { return vec_scale(a, 1.0f / sqrtf(vec_dot(a, a))); }
 static inline asl_vec vec_mix(asl_vec a, asl_vec b, float t) {
   return vec_add(a, vec_scale(vec_sub(b, a), t));
 }
-static inline float least(float a, float b) {
-  return a < b ? a : b;
-}
-static inline float most(float a, float b) {
-  return a > b ? a : b;
-}
-static inline float clampf(float x, float lo, float hi) {
-  return x < lo ? lo : x > hi ? hi : x;
-}
+static inline float least(float a, float b) { return a < b ? a : b; }
+static inline float most(float a, float b) { return a > b ? a : b; }
+static inline float clampf(float x, float lo, float hi) { return x < lo ? lo : x > hi ? hi : x; }
 
 /* ---- random numbers ----------------------------------------------------------------------- */
 /* What a stream of numbers is for: a change in the use of one does not move the others. */
@@ -67,6 +47,7 @@ typedef struct asl_rooms_random { /* numbers 0, 1, 2, ... of the stream (seed, h
   uint64_t seed, hi, next;
 } asl_rooms_random;
 
+/* (Draw one number per statement or declarator: C leaves the order of arguments open.) */
 static inline float random_uniform(asl_rooms_random *r) { /* [0, 1) */
   return asl_uniform(asl_philox(r->seed, ASL_PURPOSE_ROOMS, r->hi, r->next++).v[0]);
 }
@@ -258,12 +239,8 @@ asl_camera asl_rooms_camera_at(const asl_rooms_path *path, const asl_rooms_domai
 /* A surface is one face of a part, or of the room: id = 8 * (part + 1) + face, part -1 = the room.
  * Faces: 0..5 = -x, +x, -y, +y, -z, +z; the round side of a frustum 0; an ellipsoid 0. */
 typedef uint16_t asl_surface;
-static inline int surface_part(asl_surface id) {
-  return (int)(id >> 3) - 1;
-}
-static inline int surface_face(asl_surface id) {
-  return (int)(id & 7);
-}
+static inline int surface_part(asl_surface id) { return (int)(id >> 3) - 1; }
+static inline int surface_face(asl_surface id) { return (int)(id & 7); }
 
 typedef struct asl_ray {
   asl_vec from, along; /* along: any length; distances are in units of it */

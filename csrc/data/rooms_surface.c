@@ -14,9 +14,7 @@ typedef struct texel {
 } texel;
 
 /* ---- tools -------------------------------------------------------------------------------- */
-static asl_vec square(asl_vec c) {
-  return vec_mul(c, c);
-}
+static asl_vec square(asl_vec c) { return vec_mul(c, c); }
 
 asl_vec asl_rooms_hsv(float hue, float saturation, float value) { /* hue in turns; linear result */
   float h = (hue - floorf(hue)) * 6;
@@ -27,9 +25,7 @@ asl_vec asl_rooms_hsv(float hue, float saturation, float value) { /* hue in turn
   return square(vec_scale(colour, value));
 }
 
-static float hash_unit(uint32_t a, uint32_t b, uint32_t c) {
-  return asl_uniform(hash3(a, b, c));
-}
+static float hash_unit(uint32_t a, uint32_t b, uint32_t c) { return asl_uniform(hash3(a, b, c)); }
 
 static float lattice(int x, int y, uint32_t seed) {
   return (float)(int32_t)hash3((uint32_t)x, (uint32_t)y, seed) * 0x1p-31f;
@@ -48,9 +44,7 @@ static float noise(float x, float y, uint32_t seed) {
 }
 
 /* How much of detail of a given size a pixel still shows. */
-static float shown(float size, float foot) {
-  return clampf(1.5f * size / foot - 0.5f, 0, 1);
-}
+static float shown(float size, float foot) { return clampf(1.5f * size / foot - 0.5f, 0, 1); }
 
 static float grain(const texel *t, float su, float sv, uint32_t salt) {
   float k = shown(least(su, sv), t->foot);
@@ -64,17 +58,13 @@ static float line(float d, float width, float foot) {
 }
 
 /* Distance to the nearest multiple of `period`. */
-static float near_multiple(float x, float period) {
-  return x - period * floorf(x / period + 0.5f);
-}
+static float near_multiple(float x, float period) { return x - period * floorf(x / period + 0.5f); }
 
 static float step_edge(float d, float foot) { /* 0 below, 1 above, soft over the footprint */
   return clampf(d / most(foot, 1e-4f) + 0.5f, 0, 1);
 }
 
-static asl_vec shade(asl_vec colour, float k) {
-  return vec_scale(colour, most(k, 0.05f));
-}
+static asl_vec shade(asl_vec colour, float k) { return vec_scale(colour, most(k, 0.05f)); }
 
 /* ---- textures ----------------------------------------------------------------------------- */
 static asl_vec wood(const asl_material *m, const texel *t) {
@@ -337,14 +327,10 @@ static texel texel_at(const asl_scene *scene, asl_surface surface, asl_vec p, fl
   texel t = {.foot = foot, .seed = seed, .level = axis == 2};
   if (part >= 0) t.seed = hash3(seed, (uint32_t)part, 71);
   bool round = part >= 0 && scene->part[part].solid != SOLID_BOX && axis == 0;
-  if (round)
-    t.u = p.x + p.y, t.v = p.z, t.hu = h.x, t.hv = h.z;
-  else if (axis == 0)
-    t.u = p.y, t.v = p.z, t.hu = h.y, t.hv = h.z;
-  else if (axis == 1)
-    t.u = p.x, t.v = p.z, t.hu = h.x, t.hv = h.z;
-  else
-    t.u = p.x, t.v = p.y, t.hu = h.x, t.hv = h.y;
+  if (round) t.u = p.x + p.y, t.v = p.z, t.hu = h.x, t.hv = h.z;
+  else if (axis == 0) t.u = p.y, t.v = p.z, t.hu = h.y, t.hv = h.z;
+  else if (axis == 1) t.u = p.x, t.v = p.z, t.hu = h.x, t.hv = h.z;
+  else t.u = p.x, t.v = p.y, t.hu = h.x, t.hv = h.y;
   return t;
 }
 
@@ -355,53 +341,28 @@ asl_vec asl_rooms_reflectance(const asl_scene *scene, asl_surface surface, asl_v
   *glow = vec(0, 0, 0);
   if (surface < 4 && local.z < 0.08f) return scene->material[M_TRIM].colour; /* skirting board */
   switch (m->texture) {
-  case T_WOOD:
-    return wood(m, &t);
-  case T_PLANKS:
-    return planks(m, &t);
-  case T_TILES:
-    return tiles(m, &t);
-  case T_CARPET:
-    return carpet(m, &t);
-  case T_CLOTH:
-    return cloth(m, &t);
-  case T_STRIPES:
-    return stripes(m, &t);
-  case T_BRICKS:
-    return bricks(m, &t);
-  case T_PANELS:
-    return panels(m, &t);
-  case T_FOLDS:
-    return folds(m, &t);
-  case T_SLATS:
-    return slats(m, &t);
-  case T_DOOR:
-    return door_leaf(m, &t);
-  case T_PICTURE:
-    return picture(m, &t);
-  case T_SCREEN:
-    return screen(m, &t, glow);
-  case T_BOARD:
-    return board(m, &t);
-  case T_MIRROR:
-    return shade(m->colour, 1 + 0.35f * (t.u / t.hu + t.v / t.hv) / 2);
-  case T_BOOKS:
-    return books(&t);
-  case T_PAPER:
-    return written(m, &t, 0.028f, 0.02f);
-  case T_CARDBOARD:
-    return cardboard(m, &t);
-  case T_RUG:
-    return rug(m, &t);
-  case T_LEAVES:
-    return leaves(m, &t);
-  case T_OUTSIDE:
-    *glow = outside(m, &t);
-    return vec(0.03f, 0.03f, 0.03f);
-  case T_GLOW:
-    *glow = m->colour;
-    return m->second;
-  default:
-    return plain(m, &t);
+  case T_WOOD: return wood(m, &t);
+  case T_PLANKS: return planks(m, &t);
+  case T_TILES: return tiles(m, &t);
+  case T_CARPET: return carpet(m, &t);
+  case T_CLOTH: return cloth(m, &t);
+  case T_STRIPES: return stripes(m, &t);
+  case T_BRICKS: return bricks(m, &t);
+  case T_PANELS: return panels(m, &t);
+  case T_FOLDS: return folds(m, &t);
+  case T_SLATS: return slats(m, &t);
+  case T_DOOR: return door_leaf(m, &t);
+  case T_PICTURE: return picture(m, &t);
+  case T_SCREEN: return screen(m, &t, glow);
+  case T_BOARD: return board(m, &t);
+  case T_MIRROR: return shade(m->colour, 1 + 0.35f * (t.u / t.hu + t.v / t.hv) / 2);
+  case T_BOOKS: return books(&t);
+  case T_PAPER: return written(m, &t, 0.028f, 0.02f);
+  case T_CARDBOARD: return cardboard(m, &t);
+  case T_RUG: return rug(m, &t);
+  case T_LEAVES: return leaves(m, &t);
+  case T_OUTSIDE: *glow = outside(m, &t); return vec(0.03f, 0.03f, 0.03f);
+  case T_GLOW: *glow = m->colour; return m->second;
+  default: return plain(m, &t);
   }
 }

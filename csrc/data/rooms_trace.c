@@ -22,58 +22,26 @@ typedef struct meeting {
   m4 met, face;
 } meeting;
 
-static inline v4 all4(float a) {
-  return (v4){a, a, a, a};
-}
-static inline v4 pick(m4 m, v4 a, v4 b) {
-  return (v4)((m & (m4)a) | (~m & (m4)b));
-}
-static inline m4 pick_i(m4 m, m4 a, m4 b) {
-  return (m & a) | (~m & b);
-}
+static inline v4 all4(float a) { return (v4){a, a, a, a}; }
+static inline v4 pick(m4 m, v4 a, v4 b) { return (v4)((m & (m4)a) | (~m & (m4)b)); }
+static inline m4 pick_i(m4 m, m4 a, m4 b) { return (m & a) | (~m & b); }
 #ifdef __SSE__
-static inline v4 least4(v4 a, v4 b) {
-  return (v4)_mm_min_ps((__m128)a, (__m128)b);
-}
-static inline v4 most4(v4 a, v4 b) {
-  return (v4)_mm_max_ps((__m128)a, (__m128)b);
-}
+static inline v4 least4(v4 a, v4 b) { return (v4)_mm_min_ps((__m128)a, (__m128)b); }
+static inline v4 most4(v4 a, v4 b) { return (v4)_mm_max_ps((__m128)a, (__m128)b); }
 #else /* the same, also for NaN */
-static inline v4 least4(v4 a, v4 b) {
-  return pick(a < b, a, b);
-}
-static inline v4 most4(v4 a, v4 b) {
-  return pick(a > b, a, b);
-}
+static inline v4 least4(v4 a, v4 b) { return pick(a < b, a, b); }
+static inline v4 most4(v4 a, v4 b) { return pick(a > b, a, b); }
 #endif
-static inline v4 sqrt4(v4 a) {
-  return (v4){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])};
-}
-static inline bool any(m4 m) {
-  return (((two)m)[0] | ((two)m)[1]) != 0;
-}
+static inline v4 sqrt4(v4 a) { return (v4){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])}; }
+static inline bool any(m4 m) { return (((two)m)[0] | ((two)m)[1]) != 0; }
 
-static inline packet spread(asl_vec a) {
-  return (packet){all4(a.x), all4(a.y), all4(a.z)};
-}
-static inline packet sub4(packet a, packet b) {
-  return (packet){a.x - b.x, a.y - b.y, a.z - b.z};
-}
-static inline packet scale4(packet a, v4 s) {
-  return (packet){a.x * s, a.y * s, a.z * s};
-}
-static inline packet add4(packet a, packet b) {
-  return (packet){a.x + b.x, a.y + b.y, a.z + b.z};
-}
-static inline v4 dot4(packet a, packet b) {
-  return a.x * b.x + a.y * b.y + a.z * b.z;
-}
-static inline v4 invert(v4 x) {
-  return 1 / (x + 1e-20f);
-} /* finite, so that 0 times it is 0 */
-static inline packet invert4(packet a) {
-  return (packet){invert(a.x), invert(a.y), invert(a.z)};
-}
+static inline packet spread(asl_vec a) { return (packet){all4(a.x), all4(a.y), all4(a.z)}; }
+static inline packet sub4(packet a, packet b) { return (packet){a.x - b.x, a.y - b.y, a.z - b.z}; }
+static inline packet scale4(packet a, v4 s) { return (packet){a.x * s, a.y * s, a.z * s}; }
+static inline packet add4(packet a, packet b) { return (packet){a.x + b.x, a.y + b.y, a.z + b.z}; }
+static inline v4 dot4(packet a, packet b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
+static inline v4 invert(v4 x) { return 1 / (x + 1e-20f); } /* finite, so that 0 times it is 0 */
+static inline packet invert4(packet a) { return (packet){invert(a.x), invert(a.y), invert(a.z)}; }
 
 static asl_vec turn_in(const asl_object *o, asl_vec v) { /* world direction -> object's frame */
   return vec(o->cosine * v.x + o->sine * v.y, o->cosine * v.y - o->sine * v.x, v.z);

@@ -41,10 +41,6 @@ asl_status asl_fs_realpath(const char *path, char **out);
 /* A fresh directory below TMPDIR or /tmp, its path to be freed. */
 asl_status asl_fs_temp_dir(char **out);
 
-/* The whole of a regular file, to be freed, with a NUL after it. ASL_EDATA above `cap` bytes, found
- * before memory is taken; ASL_ENOMEM. */
-asl_status asl_fs_read(const char *path, size_t cap, char **bytes, size_t *n);
-
 /* Makes renames and new names in the directory that holds `path` durable. */
 asl_status asl_fs_sync_parent(const char *path);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/digest.h"
+#include "base/read.h"
 #include "io/container.h"
 #include "io/file.h"
 #include "io/fs.h"
@@ -99,7 +100,7 @@ static int fs_read(lua_State *L) {
   luaL_argcheck(L, cap >= 0, 2, "a cap is not negative");
   char *bytes;
   size_t n;
-  asl_lua_check(L, asl_fs_read(check_path(L, 1), (size_t)cap, &bytes, &n));
+  asl_lua_check(L, asl_read_file(check_path(L, 1), (size_t)cap, &bytes, &n));
   return push_and_free(L, bytes, n);
 }
 

@@ -10,8 +10,7 @@
 #include "base/pool.h"
 #include "ops/ops.h"
 
-/* ---- boxes and scopes
- * ------------------------------------------------------------------------------ */
+/* ---- boxes and scopes ------------------------------------------------------------------------ */
 #define SCOPE_TYPE "asl.scope"
 
 typedef struct scope {
@@ -117,8 +116,7 @@ static int scope_keep(lua_State *L) {
   return n - 1;
 }
 
-/* ---- arguments
- * ---------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 static asl_shape check_shape(lua_State *L, int arg) {
   asl_shape shape = {0};
   luaL_checktype(L, arg, LUA_TTABLE);
@@ -159,8 +157,7 @@ static asl_tensor *push_new(lua_State *L, asl_dtype dtype, asl_shape shape, asl_
   return t;
 }
 
-/* ---- making
- * -------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 /* core.zeros(shape, dtype, device) */
 static int tensor_zeros(lua_State *L) {
   asl_tensor *t = push_new(L, check_dtype(L, 2, ASL_F32), check_shape(L, 1), check_device(L, 3));
@@ -271,8 +268,7 @@ static int random_words(lua_State *L) {
   return 4;
 }
 
-/* ---- reading
- * -------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 static int tensor_shape(lua_State *L) {
   asl_tensor *t = asl_lua_check_tensor(L, 1);
   lua_createtable(L, t->shape.rank, 0);
@@ -383,8 +379,7 @@ static int tensor_summary(lua_State *L) {
   return 4;
 }
 
-/* ---- autograd
- * --------------------------------------------------------------------------------------------- */
+/* ---- autograd -------------------------------------------------------------------------------- */
 static int tensor_requires_grad(lua_State *L) {
   lua_pushboolean(L, asl_lua_check_tensor(L, 1)->requires_grad);
   return 1;
@@ -426,9 +421,7 @@ static int tensor_detach(lua_State *L) {
   return 1;
 }
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 static int memory(lua_State *L) {
   asl_memory m = asl_pool_memory();
   lua_createtable(L, 0, 3);

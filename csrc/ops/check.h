@@ -60,7 +60,24 @@ static inline asl_status need_picture(const asl_call *call, int i) {
   return need_rank(call, i, 4, "N,H,W,C");
 }
 
+static inline asl_status need_pixels(const asl_call *call, int i) {
+  char text[96];
+  const asl_tensor *t = call->in[i];
+  if (!t || (t->shape.size[1] > 0 && t->shape.size[2] > 0)) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "%s has no pixels: %s", slot_name(call, i),
+                  asl_shape_text(t->shape, text));
+}
+
+static inline asl_status need_elements(const asl_call *call, int i) {
+  char text[96];
+  if (asl_tensor_count(call->in[i]) > 0) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "%s has no elements: %s", slot_name(call, i),
+                  asl_shape_text(call->in[i]->shape, text));
+}
+
 static inline asl_status need_positive(const char *name, int64_t value) {
+  if (value > INT32_MAX)
+    return asl_fail(ASL_EINVAL, "%s %lld is too large", name, (long long)value);
   if (value > 0) return ASL_OK;
   return asl_fail(ASL_EINVAL, "%s must be at least 1, not %lld", name, (long long)value);
 }

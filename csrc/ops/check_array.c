@@ -10,8 +10,7 @@
 #define IN(i) (call->in[i])
 #define UNUSED (void)out, (void)macs
 
-/* ---- views
- * ------------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
 CHECK(reshape) {
   UNUSED;
   P(reshape);
@@ -20,14 +19,17 @@ CHECK(reshape) {
   if (p->rank < 0 || p->rank > ASL_MAX_RANK)
     return asl_fail(ASL_EINVAL, "rank must be 0 to %d, not %lld", ASL_MAX_RANK, (long long)p->rank);
   const int64_t *size = &p->d1;
+  int64_t count = 1;
   for (int d = 0; d < shape.rank; d++) {
     if (size[d] < 0) return asl_fail(ASL_EINVAL, "size %lld is negative", (long long)size[d]);
+    if (__builtin_mul_overflow(count, size[d], &count))
+      return asl_fail(ASL_EINVAL, "size %lld is too large", (long long)size[d]);
     shape.size[d] = size[d];
   }
-  if (asl_shape_count(shape) != asl_tensor_count(IN(0)))
+  if (count != asl_tensor_count(IN(0)))
     return asl_fail(ASL_EINVAL, "%s has %lld elements, %s would have %lld",
                     asl_shape_text(IN(0)->shape, have), (long long)asl_tensor_count(IN(0)),
-                    asl_shape_text(shape, want), (long long)asl_shape_count(shape));
+                    asl_shape_text(shape, want), (long long)count);
   return ASL_OK;
 }
 
@@ -56,8 +58,7 @@ CHECK(slice) {
   return ASL_OK;
 }
 
-/* ---- elementwise
- * ---------------------------------------------------------------------------------------- */
+/* ---- elementwise ----------------------------------------------------------------------------- */
 static asl_status binary(const asl_call *call, asl_spec out[], bool to_u8) {
   ASL_TRY(need_same_dtype(call, 0, 1));
   asl_shape shape;
@@ -136,8 +137,7 @@ CHECK(cast) {
   return ASL_OK;
 }
 
-/* ---- reductions and joining
- * -------------------------------------------------------------------------------- */
+/* ---- reductions and joining ------------------------------------------------------------------ */
 static asl_status reduction(const asl_call *call, asl_spec out[], int64_t dim, int64_t keep) {
   ASL_TRY(not_u8(call));
   asl_shape x = IN(0)->shape, y = {0};
@@ -228,9 +228,7 @@ CHECK(matmul) {
   return ASL_OK;
 }
 
-/* ---- in place
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- in place -------------------------------------------------------------------------------- */
 CHECK(fill) {
   UNUSED;
   (void)call;

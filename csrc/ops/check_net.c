@@ -8,8 +8,7 @@
 #define IN(i) (call->in[i])
 #define UNUSED (void)out, (void)macs
 
-/* ---- convolution and normalisation
- * ---------------------------------------------------------------------------------- */
+/* ---- convolution and normalisation --------------------------------------------------------------- */
 typedef struct geometry {
   int64_t stride, padding, dilation, groups;
 } geometry;
@@ -17,12 +16,15 @@ typedef struct geometry {
 static asl_status convolution(const asl_call *call, geometry g, asl_shape *y, int64_t *macs) {
   char a[96], b[96];
   ASL_TRY(need_picture(call, 0));
+  ASL_TRY(need_pixels(call, 0));
   ASL_TRY(need_rank(call, 1, 4, "O,kh,kw,C/groups"));
+  ASL_TRY(need_elements(call, 1));
   ASL_TRY(need_positive("stride", g.stride));
   ASL_TRY(need_positive("dilation", g.dilation));
   ASL_TRY(need_positive("groups", g.groups));
-  if (g.padding < 0)
-    return asl_fail(ASL_EINVAL, "padding must not be negative, not %lld", (long long)g.padding);
+  if (g.padding < 0 || g.padding > INT32_MAX)
+    return asl_fail(ASL_EINVAL, "padding must be 0 to %d, not %lld", INT32_MAX,
+                    (long long)g.padding);
   const int64_t *x = IN(0)->shape.size, *w = IN(1)->shape.size;
   if (x[3] != w[3] * g.groups)
     return asl_fail(ASL_EINVAL,
@@ -73,12 +75,18 @@ static asl_status need_channels(const asl_call *call, int first, int end, int64_
   return ASL_OK;
 }
 
-CHECK(batch_norm) {
-  (void)macs;
+/* x (..., C) with C >= 1, and the next four inputs (C). */
+static asl_status need_normalisable(const asl_call *call) {
   ASL_TRY(need_floats(call));
   if (IN(0)->shape.rank < 2)
     return asl_fail(ASL_EINVAL, "x needs at least 2 dimensions, channels last");
-  ASL_TRY(need_channels(call, 1, 5, last(IN(0))));
+  ASL_TRY(need_elements(call, 1));
+  return need_channels(call, 1, 5, last(IN(0)));
+}
+
+CHECK(batch_norm) {
+  (void)macs;
+  ASL_TRY(need_normalisable(call));
   out[0] = like(IN(0));
   out[1] = out[2] = like(IN(1));
   return ASL_OK;
@@ -87,8 +95,7 @@ CHECK(batch_norm) {
 CHECK(batch_norm_backward) {
   (void)macs;
   P(batch_norm_backward);
-  ASL_TRY(need_floats(call));
-  ASL_TRY(need_channels(call, 1, 5, last(IN(0))));
+  ASL_TRY(need_normalisable(call));
   ASL_TRY(need_shape(call, 5, IN(0)->shape));
   if (p->need_dx) out[0] = like(IN(0));
   out[1] = out[2] = like(IN(1));
@@ -136,16 +143,7 @@ CHECK(dropout) {
   return ASL_OK;
 }
 
-/* ---- resampling
- * ----------------------------------------------------------------------------------------------------------
- */
-static asl_status need_pixels(const asl_call *call, int i) {
-  char text[96];
-  if (!IN(i) || (IN(i)->shape.size[1] > 0 && IN(i)->shape.size[2] > 0)) return ASL_OK;
-  return asl_fail(ASL_EINVAL, "%s has no pixels: %s", slot_name(call, i),
-                  asl_shape_text(IN(i)->shape, text));
-}
-
+/* ---- resampling ---------------------------------------------------------------------------------- */
 static asl_status resampled(const asl_call *call, int64_t height, int64_t width, asl_shape *y) {
   ASL_TRY(need_dtype(call, 0, ASL_F32));
   ASL_TRY(need_picture(call, 0));
@@ -220,9 +218,7 @@ CHECK(resize_concat) {
   return ASL_OK;
 }
 
-/* ---- losses and evaluation
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- losses and evaluation ----------------------------------------------------------------------- */
 CHECK(softmax) {
   (void)macs;
   ASL_TRY(need_floats(call));
@@ -316,9 +312,7 @@ CHECK(normalise) {
   return ASL_OK;
 }
 
-/* ---- optimisers
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- optimisers ---------------------------------------------------------------------------------- */
 static asl_status check_step(const asl_call *call, asl_spec out[], int64_t *macs) {
   UNUSED;
   ASL_TRY(need_floats(call));

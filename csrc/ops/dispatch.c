@@ -75,8 +75,7 @@ static asl_status (*const checks[ASL_OP_COUNT])(const asl_call *, asl_spec[], in
 #undef ASL_OP
 };
 
-/* ---- backends and hooks
- * --------------------------------------------------------------------------- */
+/* ---- backends and hooks ---------------------------------------------------------------------- */
 static const asl_backend *backends[ASL_DEVICES];
 bool (*asl_grad_wanted)(const asl_call *call);
 asl_status (*asl_record)(asl_call *call);
@@ -90,8 +89,7 @@ void asl_backend_register(asl_device device, const asl_backend *backend) {
 int64_t asl_macs(void) { return macs_total; }
 void asl_check_finite(bool on) { finite_wanted = on; }
 
-/* ---- one call
- * ----------------------------------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------------------- */
 static asl_status check_inputs(const asl_call *call, const asl_op_info *info) {
   const asl_tensor *first = call->in[0];
   for (int i = 0; i < info->n_in; i++) {
@@ -188,8 +186,7 @@ asl_status asl_run(asl_call *call) {
                   : asl_wrap(status, "%s", info->name);
 }
 
-/* ---- short forms
- * ------------------------------------------------------------------------------------------ */
+/* ---- short forms ----------------------------------------------------------------------------- */
 asl_status asl_contiguous(asl_tensor *x, asl_tensor **out) {
   if (asl_tensor_contiguous(x)) {
     *out = asl_tensor_retain(x);

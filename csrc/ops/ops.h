@@ -100,8 +100,7 @@ typedef struct asl_backend {
 const asl_backend *asl_backend_of(asl_device device);
 void asl_backend_register(asl_device device, const asl_backend *backend);
 
-/* ---- counters and checks
- * ---------------------------------------------------------------------------- */
+/* ---- counters and checks --------------------------------------------------------------------- */
 int64_t asl_macs(void);         /* multiply-adds of all calls so far */
 void asl_check_finite(bool on); /* outputs that are not finite become errors that name the op */
 
@@ -109,8 +108,7 @@ void asl_check_finite(bool on); /* outputs that are not finite become errors tha
 extern bool (*asl_grad_wanted)(const asl_call *call);
 extern asl_status (*asl_record)(asl_call *call);
 
-/* ---- short forms for C callers
- * ------------------------------------------------------------------------ */
+/* ---- short forms for C callers --------------------------------------------------------------- */
 asl_status asl_contiguous(asl_tensor *x, asl_tensor **out); /* x itself, retained, when it is */
 asl_status asl_fill(asl_tensor *x, double value);
 asl_status asl_add(asl_tensor *a, asl_tensor *b, asl_tensor **out);

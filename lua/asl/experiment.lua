@@ -39,12 +39,13 @@ end
 
 --- Runs an experiment in a new run directory.
 ---@param this asl.Experiment
----@param given { overrides?: table, runs?: string, env?: string, script?: string, trace?: boolean }
+---@param given { overrides?: table, runs?: string, id?: string, script?: string, argv?: string[], trace?: boolean }
+---   id: name of the run's directory, default: time and four digits
 ---@return integer exit_code
 function experiment.execute(this, given)
   local cfg = config.resolve(this.name, this.config, given.overrides)
   local run = require("asl.run").create {
-    name = this.name, config = cfg, script = given.script, argv = given.argv or {},
+    name = this.name, id = given.id, config = cfg, script = given.script, argv = given.argv or {},
     runs = given.runs or require("asl.env").get("runs") or "runs",
   }
   return supervise(this, cfg, run, given.trace)

@@ -53,7 +53,7 @@ end
 local modules = {
   "buffer", "checkpoint", "config", "continual", "data", "env", "evaluator", "fs", "help", "json", "labels",
   "ledger", "log", "loss", "metrics", "mix", "models", "nn", "optim", "options", "report", "run", "scenario",
-  "schedule", "score", "strategy", "task", "teacher",
+  "schedule", "score", "strategy", "sweep", "task", "teacher",
 }
 local is_module = {}
 for _, name in ipairs(modules) do

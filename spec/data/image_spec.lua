@@ -161,7 +161,7 @@ end)
 
 describe("picture files", function()
   it("that cannot be read are named with the cause", function()
-    assert.error_matches(function() core.image_read "no/such.png" end, "no/such%.png: No such file")
+    assert.error_matches(function() core.image_read "no/such.png" end, '"no/such%.png": No such file')
     assert.error_matches(function() core.image_read "spec" end, "spec: not a regular file")
     assert.error_matches(function() core.image_read "spec/data/image_spec.lua" end, "neither PNG nor JPEG %(first bytes 6c 6f")
     assert.error_matches(function() core.image_decode "" end, "empty %(0 bytes%)")
