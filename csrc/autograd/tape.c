@@ -89,6 +89,7 @@ static asl_status record(asl_call *call) {
     node->in_shape[i] = t->shape;
     node->in_dtype[i] = t->dtype;
     if (info->in[i].saved) node->saved_in[i] = asl_tensor_retain(t);
+    node->writes_in[i] = t->storage->writes;
     if (!t->requires_grad) continue;
     node->need[i] = true;
     if (t->node) {
@@ -102,6 +103,7 @@ static asl_status record(asl_call *call) {
   for (int i = 0; i < info->n_out; i++) {
     asl_tensor *t = call->out[i];
     if (!t) continue;
+    node->writes_out[i] = t->storage->writes;
     if (info->out[i].saved) {
       asl_status status = save_output(t, &node->saved_out[i]);
       if (status != ASL_OK) {
@@ -161,10 +163,37 @@ static asl_status add_to_leaf(asl_tensor *leaf, asl_tensor *term) {
   return status;
 }
 
+static asl_status changed(const asl_slot *slot) {
+  return asl_fail(ASL_EINVAL, "%s was changed in place after the op: its gradient needs the value "
+                  "of then", slot->name);
+}
+
+static asl_status check_saved(const asl_node *node, const asl_op_info *info) {
+  for (int i = 0; i < info->n_in; i++)
+    if (node->saved_in[i] && node->saved_in[i]->storage->writes != node->writes_in[i])
+      return changed(&info->in[i]);
+  for (int i = 0; i < info->n_out; i++)
+    if (node->saved_out[i] && node->saved_out[i]->storage->writes != node->writes_out[i])
+      return changed(&info->out[i]);
+  return ASL_OK;
+}
+
+/* False where every way to the loss ends at an input that has no gradient, like class weights. */
+static bool has_gradient(const asl_node *node) {
+  for (int i = 0; i < ASL_MAX_OUT; i++)
+    if (node->dout[i]) return true;
+  return false;
+}
+
 static asl_status pass(asl_node *node) {
   asl_tensor *din[ASL_MAX_IN] = {0};
   const asl_op_info *info = asl_op_get(node->call.op);
-  asl_status status = asl_rules[node->call.op](node, din);
+  if (!has_gradient(node)) {
+    drop_saved(node);
+    return ASL_OK;
+  }
+  asl_status status = check_saved(node, info);
+  if (status == ASL_OK) status = asl_rules[node->call.op](node, din);
   for (int i = 0; i < info->n_in; i++) {
     if (!din[i]) continue;
     if (status != ASL_OK || !node->need[i]) {

@@ -15,6 +15,7 @@ typedef struct asl_node {
   asl_call call;                      /* op and parameters; its tensors are these: */
   asl_tensor *saved_in[ASL_MAX_IN];   /* saved inputs, NULL where not saved */
   asl_tensor *saved_out[ASL_MAX_OUT]; /* saved outputs */
+  int64_t writes_in[ASL_MAX_IN], writes_out[ASL_MAX_OUT]; /* to their memory, until then */
   asl_shape in_shape[ASL_MAX_IN];     /* shape of every input */
   asl_dtype in_dtype[ASL_MAX_IN];
   bool has_in[ASL_MAX_IN], need[ASL_MAX_IN]; /* given; gradient wanted */

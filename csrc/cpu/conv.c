@@ -20,7 +20,7 @@ asl_status conv_dweight(const asl_conv *g, const float *x, const float *dy, floa
   return (is_depthwise(g) ? depthwise_dweight : dense_dweight)(g, x, dy, dweight);
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------ */
+/* ---- kernels --------------------------------------------------------------------------------- */
 typedef struct bias_job {
   float *y;
   const float *bias;

@@ -9,7 +9,7 @@
 
 static float *data_of(const asl_tensor *t) { return t ? asl_f32(t) : NULL; }
 
-/* ---- forward ------------------------------------------------------------------------------------ */
+/* ---- forward --------------------------------------------------------------------------------- */
 typedef struct block_job {
   const asl_norm *norm;
   const float *bias, *residual;
@@ -69,7 +69,7 @@ ASL_KERNEL(conv_bn_act) {
   return status;
 }
 
-/* ---- backward ----------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 /* The bias shifts z and its mean alike: under batch statistics its gradient is exactly 0. */
 static void bias_gradient(const asl_norm *n, bool training, const float *dbeta, float *dbias) {
   for (int64_t c = 0; c < n->channels; c++) dbias[c] = training ? 0.0f : n->scale[c] * dbeta[c];
@@ -97,12 +97,13 @@ ASL_KERNEL(conv_bn_act_backward) {
   ASL_TRY(norm_new(&n, g.n * g.ho * g.wo, in[2], in[3], in[6], in[7], p->relu != 0));
   norm_scale(&n);
   int64_t dz_floats = out[0] || out[1] ? n.pixels * n.channels : 0;
-  float *scratch = asl_pool_take((size_t)(dz_floats + n.channels) * sizeof(float));
-  float *dbeta = out[4] ? asl_f32(out[4]) : out[2] ? scratch + dz_floats : NULL;
-  asl_status status =
-      scratch ? run_backward(call, &g, &n, dz_floats ? scratch : NULL, dbeta)
-              : asl_fail(ASL_ENOMEM, "no memory for the gradient of z");
-  asl_pool_give(scratch);
+  void *taken;
+  asl_status status = take_scratch((dz_floats + n.channels) * (int64_t)sizeof(float), &taken);
+  if (status == ASL_OK) {
+    float *dz = taken, *dbeta = out[4] ? asl_f32(out[4]) : out[2] ? dz + dz_floats : NULL;
+    status = run_backward(call, &g, &n, dz_floats ? dz : NULL, dbeta);
+    asl_pool_give(taken);
+  }
   norm_free(&n);
   return status;
 }

@@ -17,7 +17,7 @@ asl_conv conv_of(const asl_tensor *x, const asl_tensor *weight, int64_t stride, 
   return g;
 }
 
-/* ---- lines ------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 typedef struct line_tap {
   asl_tap tap;
   int64_t first, last; /* the line's pixels that it exists for */
@@ -66,7 +66,8 @@ static void line_of_dx(const asl_conv *g, int64_t index, int64_t first_tap, line
   int64_t end = min_i64(first_tap + ASL_MAX_TAPS, g->kh * g->kw);
   set_line(out, ceil_div(g->w - phase, g->stride), row * g->w + phase, g->stride, 1);
   for (int64_t i = first_tap, ky = i / g->kw; i < end; i = ++ky * g->kw) {
-    int64_t y = row % g->h + g->padding - ky * g->dilation, row_end = min_i64((ky + 1) * g->kw, end);
+    int64_t y = row % g->h + g->padding - ky * g->dilation;
+    int64_t row_end = min_i64((ky + 1) * g->kw, end);
     if (y < 0 || y % g->stride != 0 || y / g->stride >= g->ho) continue;
     for (; i < row_end; i++) {
       int64_t x = phase + g->padding - (i - ky * g->kw) * g->dilation, left = x / g->stride;
@@ -76,7 +77,7 @@ static void line_of_dx(const asl_conv *g, int64_t index, int64_t first_tap, line
   }
 }
 
-/* ---- spans ------------------------------------------------------------------------------------- */
+/* ---- spans ----------------------------------------------------------------------------------- */
 /* The longest run of pixels from `first` on for which the same taps exist. */
 static void next_span(const line *l, int64_t first, int64_t last, asl_span *span) {
   int64_t end = last;
@@ -117,7 +118,7 @@ void conv_walk_row(const asl_conv *g, int64_t row, int64_t first, int64_t last, 
   walk_line(g, line_of_y, row, first, last, fn, context);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------ */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 /* Pixels per block: at most 128 KiB of the target, so that it stays in the second-level cache until
  * `finish`; whole tiles of the matrix product, which have 6 rows. */
 static int64_t block_pixels(int64_t channels) {

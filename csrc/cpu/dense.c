@@ -13,7 +13,7 @@ typedef struct job {
   int64_t packed_group; /* floats */
 } job;
 
-/* ---- weights ------------------------------------------------------------------------------------ */
+/* ---- weights --------------------------------------------------------------------------------- */
 /* Weight (o, tap, c): forward B[(tap, c)][o]; data gradient B[(tap, o)][c]. */
 static void pack_for_y(void *context, int64_t group) {
   const job *k = context;
@@ -30,7 +30,7 @@ static void pack_for_dx(void *context, int64_t group) {
               k->taps * k->from, k->to, k->packed + group * k->packed_group);
 }
 
-/* ---- spans -------------------------------------------------------------------------------------- */
+/* ---- spans ----------------------------------------------------------------------------------- */
 /* Taps whose channels follow each other in the source and in B become one segment. */
 static int segments_of(const asl_span *span, int64_t channels, int64_t pixel, asl_segment out[]) {
   int n = 0;

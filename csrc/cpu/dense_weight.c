@@ -1,9 +1,9 @@
 /* Weight gradient of convolutions whose groups have several channels:
  *   dweight[o][(tap, c)] = sum over output pixels of dy[pixel][o] x[source of (pixel, tap)][c].
- * Pixels are cut into shards, at most 64 and by the problem's size only; a shard adds up its
- * pixels in order, and shards are added in order. Within a shard a few rows of x's patches and of
- * dy are copied to small buffers, because their own row lengths are often powers of two, whose
- * cache lines would evict each other. */
+ * Pixels are cut into shards, by the problem's size only; a shard adds up its pixels in order, and
+ * shards are added in order. Within a shard a few rows of x's patches and of dy are copied to small
+ * buffers, because their own row lengths are often powers of two, whose cache lines would evict
+ * each other. */
 #include "cpu/conv.h"
 #include "cpu/gemm.h"
 #include "cpu/kernel.h"
@@ -15,7 +15,7 @@ enum {
   PATCH = INNER + 16, /* row length of the copy: no power of two */
   SIDE = 48,          /* output channels copied at a time */
   SHARD_PIXELS = 512, /* fewer are not worth a partial sum */
-  PARTIAL_FLOATS = 1 << 21,
+  PARTIAL_FLOATS = 1 << 21, /* 8 MiB of partial sums at most, unless one shard needs more */
 };
 
 typedef struct job {
@@ -33,7 +33,7 @@ static int64_t padded(int64_t columns) {
   return ceil_div(columns, GEMM_COLUMNS) * GEMM_COLUMNS;
 }
 
-/* ---- copies ------------------------------------------------------------------------------------- */
+/* ---- copies ---------------------------------------------------------------------------------- */
 static inline void copy_floats(float *to, const float *from, int64_t n) {
   if (n < LANES) {
     for (int64_t i = 0; i < n; i++) to[i] = from[i];
@@ -62,7 +62,7 @@ static void copy_span(void *context, const asl_span *span) {
       if (span->tap[next].source != span->tap[next - 1].source + 1 ||
           span->tap[next].index != span->tap[next - 1].index + 1)
         break;
-    int64_t from = column > p->first ? column : p->first, to = end < p->last ? end : p->last;
+    int64_t from = max_i64(column, p->first), to = min_i64(end, p->last);
     if (from >= to) continue;
     const float *x = p->job->x + span->tap[i].source * g->c + p->group * p->job->c + from - column;
     for (int64_t t = 0; t < span->count; t++)
@@ -81,7 +81,7 @@ static void copy_patches(patches *p, int64_t count) {
   if (g->padding > 0) zero_rows(p);
   for (int64_t pixel = p->pixel, end = p->pixel + count; pixel < end;) {
     int64_t row = pixel / g->wo, first = pixel % g->wo;
-    int64_t last = first + end - pixel < g->wo ? first + end - pixel : g->wo;
+    int64_t last = min_i64(first + end - pixel, g->wo);
     conv_walk_row(g, row, first, last, copy_span, p);
     pixel += last - first;
   }
@@ -103,47 +103,38 @@ static const float *side_of(const patches *p, int64_t count, int64_t first, int6
   return copy;
 }
 
-/* ---- partial sums ------------------------------------------------------------------------------- */
-static void add_pixels(const patches *p, int64_t count, float *sum) {
+/* ---- partial sums ---------------------------------------------------------------------------- */
+static void add_pixels(const patches *p, int64_t count, bool accumulate, float *sum) {
   const job *k = p->job;
   float copy[ROWS * SIDE];
   int64_t inner = p->last - p->first, stride;
   for (int64_t o = 0; o < k->o; o += SIDE) {
-    int64_t n = k->o - o < SIDE ? k->o - o : SIDE;
+    int64_t n = min_i64(k->o - o, SIDE);
     const float *side = side_of(p, count, o, n, copy, &stride);
     if (k->lanes_are_o)
-      gemm_add_outer(count, p->rows, PATCH, inner, side, stride, padded(n),
-                     sum + p->first * k->stride + o, k->stride);
+      gemm_outer(count, p->rows, PATCH, inner, side, stride, padded(n),
+                 sum + p->first * k->stride + o, k->stride, accumulate);
     else
-      gemm_add_outer(count, side, stride, n, p->rows, PATCH, padded(inner),
-                     sum + o * k->stride + p->first, k->stride);
+      gemm_outer(count, side, stride, n, p->rows, PATCH, padded(inner),
+                 sum + o * k->stride + p->first, k->stride, accumulate);
   }
-}
-
-static void clear(const patches *p, float *sum) {
-  const job *k = p->job;
-  int64_t first = k->lanes_are_o ? p->first : 0, last = k->lanes_are_o ? p->last : k->rows;
-  int64_t column = k->lanes_are_o ? 0 : p->first;
-  int64_t columns = k->lanes_are_o ? k->stride : padded(p->last - p->first);
-  for (int64_t row = first; row < last; row++)
-    memset(sum + row * k->stride + column, 0, (size_t)columns * sizeof *sum);
 }
 
 static void sum_shard(void *context, int64_t chunk) {
   const job *k = context;
   int64_t block = chunk % k->blocks, group = chunk / k->blocks % k->g->groups;
-  int64_t shard = chunk / k->blocks / k->g->groups, end = k->pixels * (shard + 1) / k->shards;
+  int64_t shard = chunk / k->blocks / k->g->groups;
+  share part = share_of(k->pixels, k->shards, shard);
   float rows[ROWS * PATCH];
   patches p = {.job = k, .group = group, .first = block * INNER, .rows = rows};
-  p.last = k->inner < p.first + INNER ? k->inner : p.first + INNER;
+  p.last = min_i64(k->inner, p.first + INNER);
   float *sum = k->partial + (shard * k->g->groups + group) * k->rows * k->stride;
-  clear(&p, sum);
   zero_rows(&p);
   int64_t count;
-  for (p.pixel = k->pixels * shard / k->shards; p.pixel < end; p.pixel += count) {
-    count = end - p.pixel < ROWS ? end - p.pixel : ROWS;
+  for (p.pixel = part.first; p.pixel < part.end; p.pixel += count) {
+    count = min_i64(part.end - p.pixel, ROWS);
     copy_patches(&p, count);
-    add_pixels(&p, count, sum);
+    add_pixels(&p, count, p.pixel > part.first, sum);
   }
 }
 
@@ -165,32 +156,31 @@ static void add_shards(void *context, int64_t chunk) {
 }
 
 static int64_t shards_of(int64_t pixels, int64_t floats) {
-  int64_t shards = pixels / SHARD_PIXELS;
-  if (shards > SHARDS) shards = SHARDS;
-  if (shards > PARTIAL_FLOATS / floats) shards = PARTIAL_FLOATS / floats;
-  return shards < 1 ? 1 : shards;
+  int64_t shards = min_i64(pixels / SHARD_PIXELS, PARTIAL_FLOATS / floats);
+  return max_i64(1, min_i64(shards, SHARES));
 }
 
 /* Tiles are 6 rows by 16 lanes: how many products are computed, with the padding. */
 static int64_t products(int64_t rows, int64_t columns) {
-  return (rows + GEMM_ROWS - 1) / GEMM_ROWS * GEMM_ROWS * padded(columns);
+  return ceil_div(rows, GEMM_ROWS) * GEMM_ROWS * padded(columns);
 }
 
 asl_status dense_dweight(const asl_conv *g, const float *x, const float *dy, float *dweight) {
   job k = {.g = g, .x = x, .dy = dy, .dweight = dweight, .pixels = g->n * g->ho * g->wo,
            .c = g->c / g->groups, .o = g->o / g->groups};
   k.inner = g->kh * g->kw * k.c;
-  k.blocks = (k.inner + INNER - 1) / INNER;
+  k.blocks = ceil_div(k.inner, INNER);
   k.lanes_are_o = products(k.inner, k.o) < products(k.o, k.inner);
   k.rows = k.lanes_are_o ? k.inner : k.o;
   k.columns = k.lanes_are_o ? k.o : k.inner;
   k.stride = padded(k.columns);
   int64_t floats = g->groups * k.rows * k.stride;
   k.shards = shards_of(k.pixels, floats);
-  k.partial = asl_pool_take((size_t)(k.shards * floats) * sizeof(float));
-  if (!k.partial) return asl_fail(ASL_ENOMEM, "no memory for the weight gradient's partial sums");
+  void *partial;
+  ASL_TRY(take_scratch(k.shards * floats * (int64_t)sizeof(float), &partial));
+  k.partial = partial;
   asl_parallel(k.shards * g->groups * k.blocks, sum_shard, &k);
   asl_parallel(g->groups * k.rows, add_shards, &k);
-  asl_pool_give(k.partial);
+  asl_pool_give(partial);
   return ASL_OK;
 }

@@ -7,14 +7,13 @@
 /* Floats of a tap's row of weights: whole vectors. */
 static int64_t padded(int64_t channels) { return ceil_div(channels, LANES) * LANES; }
 
-/* ---- strips ------------------------------------------------------------------------------------- */
+/* ---- strips ---------------------------------------------------------------------------------- */
 typedef struct strip {
-  int64_t pixels, channels, x_step, y_step; /* steps in floats */
-  int64_t at;                               /* the strip's first pixel, from x's on */
-  const float *x[ASL_MAX_TAPS];
-  float *w[ASL_MAX_TAPS]; /* weights, or sums of their gradient */
-  float *y;
-  bool accumulate; /* add to y */
+  int64_t pixels, channels;
+  int64_t x_at, x_step, y_at, y_step; /* the first pixel and the step to the next, in floats */
+  const float *x[ASL_MAX_TAPS], *dy;
+  float *w[ASL_MAX_TAPS], *y; /* w: weights, or sums of their gradient */
+  bool accumulate;            /* add to y */
 } strip;
 
 /* Works on one vector of channels, from c on, for taps first .. first + taps - 1. */
@@ -44,38 +43,38 @@ static int64_t strip_pixels(int64_t channels) {
   return pixels < 16 ? 16 : pixels > 64 ? 64 : pixels;
 }
 
-ALWAYS_INLINE void for_strips(const asl_span *span, const float *x, float *w, float *y,
+/* Cuts a span into strips; s->y or s->dy is set by the caller. */
+ALWAYS_INLINE void for_strips(strip *s, const asl_span *span, const float *x, float *w,
                               int64_t channels, strip_fn fn) {
   const int64_t row = padded(channels), most = strip_pixels(channels);
-  strip s; /* an initialiser would clear the arrays */
-  s.channels = channels;
-  s.x_step = span->source_step * channels;
-  s.y_step = span->target_step * channels;
+  s->channels = channels;
+  s->x_step = span->source_step * channels;
+  s->y_step = span->target_step * channels;
   for (int i = 0; i < span->taps; i++) {
-    s.x[i] = x + span->tap[i].source * channels;
-    s.w[i] = w + span->tap[i].index * row;
+    s->x[i] = x + span->tap[i].source * channels;
+    s->w[i] = w + span->tap[i].index * row;
   }
   for (int64_t t = 0; t < span->count; t += most) {
-    s.pixels = min_i64(span->count - t, most);
-    s.at = t * s.x_step;
-    s.y = y + (span->target + t * span->target_step) * channels;
-    s.accumulate = span->accumulate;
-    for_taps(&s, fn, span->taps);
+    s->pixels = min_i64(span->count - t, most);
+    s->x_at = t * s->x_step;
+    s->y_at = span->target * channels + t * s->y_step;
+    s->accumulate = span->accumulate;
+    for_taps(s, fn, span->taps);
   }
 }
 
-/* ---- forward and data gradient ------------------------------------------------------------------ */
+/* ---- forward and data gradient --------------------------------------------------------------- */
 /* y = x w, or y + x w. */
 ALWAYS_INLINE void convolve_strip(const strip *s, int taps, int first, int64_t c, int lanes) {
   const bool accumulate = s->accumulate;
   const float *x[9];
-  float *y = s->y + c;
+  float *y = s->y + s->y_at + c;
   v8 w[9];
   UNROLL for (int k = 0; k < taps; k++) {
     x[k] = s->x[first + k] + c;
     w[k] = v8_load(s->w[first + k] + c);
   }
-  for (int64_t i = 0, at = s->at; i < s->pixels; i++, at += s->x_step, y += s->y_step) {
+  for (int64_t i = 0, at = s->x_at; i < s->pixels; i++, at += s->x_step, y += s->y_step) {
     v8 sum = accumulate ? v8_load_some(y, lanes) : v8_zero();
     UNROLL for (int k = 0; k < taps; k++)
       sum = v8_fma(v8_load_some(x[k] + at, lanes), w[k], sum);
@@ -92,7 +91,9 @@ typedef struct convolve_job {
 
 static void convolve_span(void *context, const asl_span *span) {
   const convolve_job *k = context;
-  for_strips(span, k->source, k->packed, k->target, k->channels, convolve_strip);
+  strip s; /* an initialiser would clear its arrays */
+  s.y = k->target;
+  for_strips(&s, span, k->source, k->packed, k->channels, convolve_strip);
 }
 
 static asl_status convolve(const asl_conv *g, bool to_dx, const float *source, const float *weight,
@@ -118,16 +119,16 @@ asl_status depthwise_dx(const asl_conv *g, const float *weight, const float *dy,
   return convolve(g, true, dy, weight, dx, NULL);
 }
 
-/* ---- weight gradient ---------------------------------------------------------------------------- */
+/* ---- weight gradient ------------------------------------------------------------------------- */
 /* w += sum over the strip's pixels of x dy */
 ALWAYS_INLINE void gradient_strip(const strip *s, int taps, int first, int64_t c, int lanes) {
-  const float *x[9], *dy = s->y + c;
+  const float *x[9], *dy = s->dy + s->y_at + c;
   v8 w[9];
   UNROLL for (int k = 0; k < taps; k++) {
     x[k] = s->x[first + k] + c;
     w[k] = v8_load(s->w[first + k] + c);
   }
-  for (int64_t i = 0, at = s->at; i < s->pixels; i++, at += s->x_step, dy += s->y_step) {
+  for (int64_t i = 0, at = s->x_at; i < s->pixels; i++, at += s->x_step, dy += s->y_step) {
     v8 d = v8_load_some(dy, lanes);
     UNROLL for (int k = 0; k < taps; k++) w[k] = v8_fma(d, v8_load_some(x[k] + at, lanes), w[k]);
   }
@@ -151,7 +152,9 @@ typedef struct shard {
 
 static void add_span(void *context, const asl_span *span) {
   const shard *h = context;
-  for_strips(span, h->job->x, h->sum, h->job->dy, h->job->g->c, gradient_strip);
+  strip s;
+  s.dy = h->job->dy;
+  for_strips(&s, span, h->job->x, h->sum, h->job->g->c, gradient_strip);
 }
 
 static void sum_shard(void *context, int64_t index) {

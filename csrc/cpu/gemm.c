@@ -3,7 +3,7 @@
 #include "cpu/kernel.h"
 #include "cpu/simd.h"
 
-/* ---- packing ------------------------------------------------------------------------------------ */
+/* ---- packing --------------------------------------------------------------------------------- */
 static int64_t panels_of(int64_t n) { return ceil_div(n, GEMM_COLUMNS); }
 
 int64_t gemm_packed_count(int64_t k, int64_t n) { return panels_of(n) * k * GEMM_COLUMNS; }
@@ -18,7 +18,7 @@ void gemm_pack(const float *b, int64_t row_stride, int64_t column_stride, int64_
   }
 }
 
-/* ---- C = A B ------------------------------------------------------------------------------------ */
+/* ---- C = A B --------------------------------------------------------------------------------- */
 typedef struct product {
   const float *a, *panel;
   int64_t a_stride, c_stride;
@@ -81,12 +81,16 @@ void gemm_rows(int64_t rows, const float *a, int64_t a_stride, const asl_segment
   }
 }
 
-/* ---- C += A^T B --------------------------------------------------------------------------------- */
-ALWAYS_INLINE void outer_tile(int m, int64_t rows, const float *a, int64_t a_stride,
-                              const float *b, int64_t b_stride, float *c, int64_t c_stride) {
+/* ---- C = A^T B ------------------------------------------------------------------------------- */
+typedef struct outer {
+  int64_t rows, a_stride, b_stride, c_stride;
+  bool accumulate;
+} outer;
+
+ALWAYS_INLINE void outer_tile(int m, const outer *p, const float *a, const float *b, float *c) {
   v8 sum[GEMM_ROWS][2];
   UNROLL for (int i = 0; i < m; i++) sum[i][0] = sum[i][1] = v8_zero();
-  for (int64_t r = 0; r < rows; r++, a += a_stride, b += b_stride) {
+  for (int64_t r = 0; r < p->rows; r++, a += p->a_stride, b += p->b_stride) {
     v8 b0 = v8_load(b), b1 = v8_load(b + LANES);
     UNROLL for (int i = 0; i < m; i++) {
       v8 value = v8_set(a[i]);
@@ -95,24 +99,27 @@ ALWAYS_INLINE void outer_tile(int m, int64_t rows, const float *a, int64_t a_str
     }
   }
   UNROLL for (int i = 0; i < m; i++) {
-    float *ci = c + i * c_stride;
-    v8_store(ci, v8_add(v8_load(ci), sum[i][0]));
-    v8_store(ci + LANES, v8_add(v8_load(ci + LANES), sum[i][1]));
+    UNROLL for (int v = 0; v < 2; v++) {
+      float *to = c + i * p->c_stride + v * LANES;
+      v8_store(to, p->accumulate ? v8_add(v8_load(to), sum[i][v]) : sum[i][v]);
+    }
   }
 }
 
-void gemm_add_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const float *b,
-                    int64_t b_stride, int64_t n, float *c, int64_t c_stride) {
+void gemm_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const float *b,
+                int64_t b_stride, int64_t n, float *c, int64_t c_stride, bool accumulate) {
+  const outer p = {rows, a_stride, b_stride, c_stride, accumulate};
   for (int64_t j = 0; j < n; j += GEMM_COLUMNS) {
     for (int64_t i = 0; i < m; i += GEMM_ROWS) {
+      const float *ai = a + i, *bj = b + j;
       float *ci = c + i * c_stride + j;
       switch (m - i) {
-        case 1: outer_tile(1, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
-        case 2: outer_tile(2, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
-        case 3: outer_tile(3, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
-        case 4: outer_tile(4, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
-        case 5: outer_tile(5, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
-        default: outer_tile(6, rows, a + i, a_stride, b + j, b_stride, ci, c_stride); break;
+        case 1: outer_tile(1, &p, ai, bj, ci); break;
+        case 2: outer_tile(2, &p, ai, bj, ci); break;
+        case 3: outer_tile(3, &p, ai, bj, ci); break;
+        case 4: outer_tile(4, &p, ai, bj, ci); break;
+        case 5: outer_tile(5, &p, ai, bj, ci); break;
+        default: outer_tile(6, &p, ai, bj, ci); break;
       }
     }
   }

@@ -17,7 +17,7 @@ typedef struct asl_segment {
 #define gemm_pack ASL_LOCAL(asl_gemm_pack)
 #define gemm_packed_count ASL_LOCAL(asl_gemm_packed_count)
 #define gemm_rows ASL_LOCAL(asl_gemm_rows)
-#define gemm_add_outer ASL_LOCAL(asl_gemm_add_outer)
+#define gemm_outer ASL_LOCAL(asl_gemm_outer)
 
 /* Floats of a packed B of k rows and n columns: panels of 16 columns, the last padded with 0. */
 int64_t gemm_packed_count(int64_t k, int64_t n);
@@ -33,8 +33,8 @@ void gemm_rows(int64_t rows, const float *a, int64_t a_stride, const asl_segment
                int count, const float *packed, int64_t k, int64_t n, float *c, int64_t c_stride,
                bool accumulate);
 
-/* C (m x n) += A^T B for A (rows x m) and B (rows x n). n is a multiple of 16. */
-void gemm_add_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const float *b,
-                    int64_t b_stride, int64_t n, float *c, int64_t c_stride);
+/* C (m x n) = A^T B for A (rows x m) and B (rows x n), or C + that. n is a multiple of 16. */
+void gemm_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const float *b,
+                int64_t b_stride, int64_t n, float *c, int64_t c_stride, bool accumulate);
 
 #endif

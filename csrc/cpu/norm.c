@@ -8,7 +8,7 @@ enum {
   CHANNELS = 64, /* whose blocks are merged at a time */
 };
 
-/* ---- blocks of pixels, for whole arrays ------------------------------------------------------------ */
+/* ---- blocks of pixels, for whole arrays ------------------------------------------------------ */
 /* About 96 KiB, so that what passes over it twice finds it in the cache; at most 256, because sums
  * within a block are in float. */
 static int64_t block_pixels(int64_t channels) {
@@ -28,8 +28,9 @@ static int64_t block_start(int64_t block, int64_t all, int64_t channels, int64_t
 asl_status norm_new(asl_norm *n, int64_t pixels, const asl_tensor *gamma, const asl_tensor *beta,
                     const asl_tensor *mean, const asl_tensor *rstd, bool relu) {
   int64_t channels = asl_tensor_count(gamma);
-  float *scratch = asl_pool_take((size_t)(3 * channels) * sizeof(float));
-  if (!scratch) return asl_fail(ASL_ENOMEM, "no memory for %lld channels", (long long)channels);
+  void *taken;
+  ASL_TRY(take_scratch(3 * channels * (int64_t)sizeof(float), &taken));
+  float *scratch = taken;
   *n = (asl_norm){.pixels = pixels, .channels = channels, .gamma = asl_f32(gamma),
                   .beta = asl_f32(beta), .mean = mean ? asl_f32(mean) : scratch,
                   .rstd = rstd ? asl_f32(rstd) : scratch + channels,
@@ -39,7 +40,7 @@ asl_status norm_new(asl_norm *n, int64_t pixels, const asl_tensor *gamma, const 
 
 void norm_free(asl_norm *n) { asl_pool_give(n->scratch); }
 
-/* ---- bias ------------------------------------------------------------------------------------------ */
+/* ---- bias ------------------------------------------------------------------------------------ */
 void norm_add_bias(float *z, const float *bias, int64_t pixels, int64_t channels) {
   for (int64_t i = 0; i < pixels; i++, z += channels)
     for (int64_t c = 0; c < channels; c += LANES)
@@ -48,15 +49,17 @@ void norm_add_bias(float *z, const float *bias, int64_t pixels, int64_t channels
                     channels - c);
 }
 
-/* ---- moments --------------------------------------------------------------------------------------- */
+/* ---- moments --------------------------------------------------------------------------------- */
 asl_status norm_moments_new(int64_t blocks, int64_t channels, int64_t pixels, asl_moments *out) {
   if (pixels == 1)
-    return asl_fail(ASL_EINVAL, "training needs more than one value per channel; here %lld channels "
-                    "have one each: use more pictures, larger ones or training=0",
+    return asl_fail(ASL_EINVAL,
+                    "training needs more than one value per channel; here %lld channels have one "
+                    "each: use more pictures, larger ones or training=0",
                     (long long)channels);
-  *out = (asl_moments){blocks, channels, NULL};
-  out->record = asl_pool_take((size_t)(blocks * (2 * channels + 1)) * sizeof(float));
-  return out->record ? ASL_OK : asl_fail(ASL_ENOMEM, "no memory for batch statistics");
+  void *record;
+  ASL_TRY(take_scratch(blocks * (2 * channels + 1) * (int64_t)sizeof(float), &record));
+  *out = (asl_moments){blocks, channels, record};
+  return ASL_OK;
 }
 
 /* Means and sums of squared deviations of a few vectors of channels; the last has `lanes`. The sum
@@ -98,7 +101,7 @@ void norm_moments_of(asl_moments *m, int64_t block, const float *z, int64_t pixe
   if (c < channels) moments(1, channels - c, z + c, pixels, channels, mean + c, squares + c);
 }
 
-/* Merges channels [first, first + n) of all blocks, in order: mean and sum of squared deviations. */
+/* Merges channels [first, first + n) of all blocks in order: mean, sum of squared deviations. */
 static void merge(const asl_moments *m, int64_t first, int64_t n, double mean[CHANNELS],
                   double squares[CHANNELS]) {
   double count = 0;
@@ -106,10 +109,10 @@ static void merge(const asl_moments *m, int64_t first, int64_t n, double mean[CH
   for (int64_t b = 0; b < m->blocks; b++) {
     const float *record = m->record + b * (2 * m->channels + 1), *block_mean = record + 1 + first;
     const float *block_squares = block_mean + m->channels;
-    double added = (double)record[0], share = added / (count + added), weight = count * share;
+    double added = (double)record[0], part = added / (count + added), weight = count * part;
     for (int64_t c = 0; c < n; c++) {
       double d = (double)block_mean[c] - mean[c];
-      mean[c] += d * share;
+      mean[c] += d * part;
       squares[c] += (double)block_squares[c] + d * d * weight;
     }
     count += added;
@@ -146,7 +149,7 @@ void norm_running(asl_norm *n, const float *running_mean, const float *running_v
   norm_scale(n);
 }
 
-/* ---- y --------------------------------------------------------------------------------------------- */
+/* ---- y --------------------------------------------------------------------------------------- */
 /* y before the activation; the backward pass uses it too, so that it sees the same ReLU mask. */
 ALWAYS_INLINE v8 normalised(const asl_norm *n, const float *z, const float *residual, int64_t c,
                             int64_t lanes) {
@@ -191,7 +194,7 @@ void norm_apply_all(const asl_norm *n, const float *z, const float *residual, fl
   asl_parallel(block_count(n->pixels, n->channels), apply_block, &k);
 }
 
-/* ---- sums over pixels ------------------------------------------------------------------------------ */
+/* ---- sums over pixels ------------------------------------------------------------------------ */
 /* Adds up `n` columns of partial sums from column `first` on, blocks in order. */
 static void add_blocks(const float *partial, int64_t blocks, int64_t stride, int64_t first,
                        int64_t n, double sums[CHANNELS]) {
@@ -217,9 +220,9 @@ static void columns_block(void *context, int64_t block) {
 
 asl_status norm_column_sums(const float *x, int64_t pixels, int64_t channels, float *sums) {
   int64_t blocks = block_count(pixels, channels);
-  columns_job k = {x, pixels, channels, NULL};
-  k.partial = asl_pool_take((size_t)(blocks * channels) * sizeof(float));
-  if (!k.partial) return asl_fail(ASL_ENOMEM, "no memory for sums over pixels");
+  void *partial;
+  ASL_TRY(take_scratch(blocks * channels * (int64_t)sizeof(float), &partial));
+  columns_job k = {x, pixels, channels, partial};
   asl_parallel(blocks, columns_block, &k);
   double sum[CHANNELS];
   for (int64_t first = 0; first < channels; first += CHANNELS) {
@@ -227,11 +230,11 @@ asl_status norm_column_sums(const float *x, int64_t pixels, int64_t channels, fl
     add_blocks(k.partial, blocks, channels, first, here, sum);
     for (int64_t i = 0; i < here; i++) sums[first + i] = (float)sum[i];
   }
-  asl_pool_give(k.partial);
+  asl_pool_give(partial);
   return ASL_OK;
 }
 
-/* ---- gradients: sums ------------------------------------------------------------------------------- */
+/* ---- gradients: sums ------------------------------------------------------------------------- */
 /* Per block and channel: sum of g, sum of g (z - mean). */
 typedef struct sums_job {
   const asl_norm *norm;
@@ -270,7 +273,7 @@ static void sum_block(void *context, int64_t block) {
   if (c < own.channels) sum_lanes(&own, &grad, at, pixels, c, own.channels - c, sums);
 }
 
-/* ---- dz -------------------------------------------------------------------------------------------- */
+/* ---- dz -------------------------------------------------------------------------------------- */
 typedef struct dz_job {
   const asl_norm *norm;
   const asl_norm_grad *grad;
@@ -324,8 +327,9 @@ static void combine_sums(const sums_job *k, float *offset, float *slope) {
 
 asl_status norm_backward(const asl_norm *n, const asl_norm_grad *grad) {
   int64_t channels = n->channels, blocks = block_count(n->pixels, channels);
-  float *partial = asl_pool_take((size_t)((blocks + 1) * 2 * channels) * sizeof(float));
-  if (!partial) return asl_fail(ASL_ENOMEM, "no memory for the sums of batch norm's gradient");
+  void *taken;
+  ASL_TRY(take_scratch((blocks + 1) * 2 * channels * (int64_t)sizeof(float), &taken));
+  float *partial = taken;
   float *offset = partial + blocks * 2 * channels, *slope = offset + channels;
   if (grad->training || grad->dgamma || grad->dbeta) {
     sums_job sums = {n, grad, partial};

@@ -41,7 +41,7 @@ void norm_add_bias(float *z, const float *bias, int64_t pixels, int64_t channels
 /* sums[c] = sum over pixels of x. ASL_ENOMEM. */
 asl_status norm_column_sums(const float *x, int64_t pixels, int64_t channels, float *sums);
 
-/* ---- statistics --------------------------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 typedef struct asl_moments { /* of `blocks` blocks of pixels */
   int64_t blocks, channels;
   float *record; /* per block: count, mean (channels), sum of squared deviations (channels) */
@@ -66,7 +66,7 @@ void norm_scale(asl_norm *n);
 void norm_apply(const asl_norm *n, const float *z, const float *residual, float *y, int64_t pixels);
 void norm_apply_all(const asl_norm *n, const float *z, const float *residual, float *y);
 
-/* ---- gradients ---------------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------------------- */
 /* With g = dy where y > 0 (without ReLU: dy) and xhat = (z - mean) rstd:
  *   dgamma = sum g xhat, dbeta = sum g, dresidual = g,
  *   dz = scale (g - mean(g) - xhat mean(g xhat)) when training, else scale g.

@@ -94,6 +94,8 @@ typedef struct rooms_source {
   _Atomic(uint8_t *) kept[]; /* per sample: image, then label; NULL = not kept */
 } rooms_source;
 
+static const int64_t MOST_ROOMS = 1ll << 39; /* a room's number has 40 bits of a random stream */
+
 enum { KEPT_PLANES = 1 << ASL_PLANE_IMAGE | 1 << ASL_PLANE_LABEL };
 
 static size_t picture_pixels(const rooms_source *self) {
@@ -178,19 +180,22 @@ static void fill_occlusion(const shot *s, const asl_camera *next, uint8_t *occlu
       /* the surface must also look at the other camera; then nothing may stand between */
       asl_vec n = asl_rooms_normal(s->scene, s->surface[y * s->width + x], p, &local);
       asl_ray ray[4] = {{next->at, vec_sub(vec_add(p, vec_scale(n, 0.001f)), next->at)}};
-      float free[4];
-      asl_rooms_free(s->scene, &all, ray, false, free);
-      *occlusion = vec_dot(n, ray[0].along) >= 0 || free[0] < 0.999f;
+      float clear[4];
+      asl_rooms_clear(s->scene, &all, ray, false, clear);
+      *occlusion = vec_dot(n, ray[0].along) >= 0 || clear[0] < 0.999f;
     }
   }
 }
 
 static void fill_matrices(const asl_camera *c, asl_sample *out) {
   const float k[9] = {c->focal, 0, c->cx, 0, c->focal, c->cy, 0, 0, 1};
+  /* clang-format off */
   const float pose[16] = {
-      c->right.x, c->down.x,  c->forward.x, c->at.x,      c->right.y, c->down.y, c->forward.y,
-      c->at.y,    c->right.z, c->down.z,    c->forward.z, c->at.z,    0,         0,
-      0,          1};
+    c->right.x, c->down.x, c->forward.x, c->at.x,
+    c->right.y, c->down.y, c->forward.y, c->at.y,
+    c->right.z, c->down.z, c->forward.z, c->at.z,
+    0, 0, 0, 1};
+  /* clang-format on */
   memcpy(out->intrinsics, k, sizeof k);
   memcpy(out->pose, pose, sizeof pose);
 }
@@ -272,6 +277,9 @@ asl_status asl_rooms_open(const asl_rooms_config *config, asl_source **out) {
   if (config->sequences < 1 || config->frames < 1)
     return asl_fail(ASL_EINVAL, "rooms: %d sequences of %d frames, must be at least 1 of 1",
                     config->sequences, config->frames);
+  if (config->first_room < 0 || config->first_room > MOST_ROOMS)
+    return asl_fail(ASL_EINVAL, "rooms: first room %lld, must be between 0 and %lld",
+                    (long long)config->first_room, (long long)MOST_ROOMS);
   ASL_TRY(check_domain(&config->domain));
   int64_t count = (int64_t)config->sequences * config->frames;
   rooms_source *self = calloc(1, sizeof *self + (size_t)count * sizeof self->kept[0]);

@@ -1,8 +1,8 @@
 /* `rooms`: procedural indoor scenes with exact ground truth, ray-cast on demand.
  *
  * A sequence is one furnished room and one smooth camera path; its frames lie along the path. Every
- * plane of a sample is a pure function of (seed, domain, room, frame, size): nothing is stored, so
- * any sample can be asked for at any time, in any order, by any thread. The same bits come out of
+ * plane of a sample is a pure function of (seed, domain, room, frame, size), so any sample can be
+ * asked for at any time, in any order, by any thread. The same bits come out of
  * every compiler and instruction set: only +, -, *, /, sqrt and integer hashes reach a pixel.
  *
  * A domain is a set of numbers (light, colours, textures, sensor, furniture). Rooms are drawn from

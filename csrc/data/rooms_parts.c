@@ -146,7 +146,7 @@ static void thing(asl_scene *s, asl_rooms_random *random, int kind, float x, flo
     asl_box(s, L_BOX, M_CARDBOARD, x - 0.13f * a, x + 0.12f * a, y - 0.1f, y + 0.1f, z,
             z + 0.17f * a);
     break;
-  case L_TELEVISION: monitor(s, x, y - 0.05f, z, 0.52f * a); break;
+  case L_TELEVISION: monitor(s, x + 0.12f, y - 0.05f, z, 0.52f * a); break;
   case L_BAG: asl_ball(s, L_BAG, M_BAG, x, y, z + 0.13f, 0.15f, 0.08f, 0.13f); break;
   default:
     if (random_below(random, 2)) {
@@ -163,7 +163,6 @@ static const int8_t tops[][6] = {
     [TOP_DESK] = {L_TELEVISION, L_BOOKS, L_PAPER, L_LAMP, L_TELEVISION, L_PAPER},
     [TOP_NIGHT] = {L_LAMP, L_LAMP, L_LAMP, L_LAMP, L_BOOKS, L_OTHERPROP},
     [TOP_KITCHEN] = {L_OTHERPROP, L_OTHERPROP, L_BOX, L_OTHERPROP, L_BAG, L_PAPER},
-    [TOP_WORK] = {L_BOX, L_TELEVISION, L_BOX, L_OTHERPROP, L_PAPER, L_BOOKS},
     [TOP_LAMP] = {L_LAMP, L_BOOKS, L_LAMP, L_OTHERPROP, L_LAMP, L_BOOKS},
 };
 
@@ -175,15 +174,16 @@ void asl_rooms_top(asl_scene *s, asl_rooms_random *random, int top, float w, flo
     monitor(s, 0, d / 2, z, least(w * 0.8f, 1.1f));
     return;
   }
-  int slots = (int)(w / 0.36f) > 1 ? (int)(w / 0.36f) : 1, lamps = 0;
+  int slots = (int)(w / 0.42f) > 1 ? (int)(w / 0.42f) : 1, lamps = 0;
   for (int i = 0; i < slots; i++) {
     int kind = tops[top][random_below(random, 6)];
     float x = -w / 2 + ((float)i + 0.5f) * w / (float)slots;
     float y = d / 2 + random_range(random, -0.15f, 0.15f) * d;
     bool wanted = random_uniform(random) < 0.35f + 0.6f * clutter;
-    if (kind == L_TELEVISION && (d < 0.5f || slots < 2)) kind = L_PAPER;
+    if (kind == L_TELEVISION && (d < 0.5f || i + 1 == slots)) kind = L_PAPER;
     if (kind == L_LAMP && lamps++ > 0) kind = L_BOOKS;
     if (wanted) thing(s, random, kind, x, y, z);
+    if (kind == L_TELEVISION) i++; /* takes part of the next slot */
     asl_rooms_split(s);
   }
 }

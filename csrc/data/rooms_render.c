@@ -19,8 +19,8 @@ typedef struct canvas {
   int height, width;
   const asl_surface *surface;
   const float *depth;
-  uint64_t
-      *sees; /* a byte (0..ALL) for each light, the sun, and space: how far one direction is free */
+  /* per pixel a byte (0..ALL) for each light, the sun, and space: how much of the way is free */
+  uint64_t *sees;
 } canvas;
 
 typedef struct point {
@@ -101,8 +101,8 @@ static bool towards_sun(const asl_scene *scene, const looker *l, asl_ray *ray) {
   const float hangings = 0.25f; /* ends before what hangs at the window */
   const asl_window *w = &scene->window[0];
   if (scene->sun_power.x <= 0 || vec_dot(l->p.normal, scene->sun) <= 0) return false;
-  float away = -vec_dot(scene->sun, w->normal),
-        distance = -vec_dot(vec_sub(w->centre, l->from), w->normal) / away;
+  float away = -vec_dot(scene->sun, w->normal);
+  float distance = -vec_dot(vec_sub(w->centre, l->from), w->normal) / away;
   asl_vec through = vec_sub(vec_add(l->from, vec_scale(scene->sun, distance)), w->centre);
   float across = fabsf(vec_dot(through, w->across));
   *ray = (asl_ray){l->from, vec_scale(scene->sun, distance - hangings)};
@@ -121,11 +121,11 @@ static bool towards_space(const looker *l, asl_ray *ray) {
 
 static void note(uint64_t *sees, const canvas *c, const asl_near *near, const asl_ray ray[4],
                  unsigned wanted, int what) {
-  float free[4] = {1, 1, 1, 1};
+  float clear[4];
   if (!wanted) return;
-  if (near->count > 0) asl_rooms_free(c->scene, near, ray, what == SPACE, free);
+  asl_rooms_clear(c->scene, near, ray, what == SPACE, clear);
   for (int i = 0; i < 4; i++) {
-    float part = what == SPACE ? free[i] : free[i] < 1 ? 0 : 1;
+    float part = what == SPACE ? clear[i] : clear[i] < 1 ? 0 : 1;
     if (wanted >> i & 1) sees[i] += (uint64_t)(part * ALL) << 8 * what;
   }
 }
@@ -141,6 +141,10 @@ static void look_round(const canvas *c, const tile *t, int x, int y) {
     asl_ray ray[4] = {0};
     unsigned wanted = 0;
     const asl_near *near = k < SUN ? &t->light[k] : k == SUN ? &t->sun : &t->space;
+    if (k != SUN && near->count == 0) { /* what cannot be seen for its angle does not matter */
+      for (int i = 0; i < lanes; i++) sees[i] += (uint64_t)ALL << 8 * k;
+      continue;
+    }
     for (int i = 0; i < lanes; i++) {
       bool want = k < scene->lights ? towards_light(&l[i], &scene->light[k], &ray[i])
                   : k == SUN        ? towards_sun(scene, &l[i], &ray[i])
@@ -224,10 +228,8 @@ static asl_vec irradiance(const asl_scene *scene, const point *p, const float me
 }
 
 /* ---- sensor ------------------------------------------------------------------------------- */
-static float
-tone(float x) { /* soft shoulder (Reinhard et al. 2002, white at 3), then the gamma of 2 */
-  return sqrtf(x * (1 + x / 9) / (1 + x));
-}
+/* Soft shoulder (Reinhard et al. 2002, white at 3), then a gamma of 2. */
+static float tone(float x) { return sqrtf(x * (1 + x / 9) / (1 + x)); }
 
 static asl_vec expose(const canvas *c, asl_vec radiance, int x, int y) {
   const asl_rooms_domain *d = c->domain;

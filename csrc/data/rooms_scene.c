@@ -321,8 +321,9 @@ static const room_kind kinds[] = {
    {3.6f, 5.4f}, {3.4f, 4.8f}, false,
    {{G_SOFA, 1, 0}, {P_BOOKSHELF, 0.8f, 0.2f}, {G_TABLE, 0.6f, 0}, {P_CABINET, 0.7f, 0.2f},
     {P_ARMCHAIR, 0.7f, 0.2f}, {P_STANDING_LAMP, 0.7f, 0.2f}, {P_PLANT, 0.5f, 0.3f},
-    {P_BOOKSHELF, 0.4f, 0.2f}, {G_DESK, 0.2f, 0.2f}, {P_DRESSER, 0.2f, 0.2f}, {P_STOOL, 0.2f, 0.2f},
-    {P_BAG, 0.1f, 0.2f}, {P_RADIATOR, 0.5f, 0}, {P_PICTURE, 1, 0}, {P_PICTURE, 0.7f, 0.3f},
+    {P_BOOKSHELF, 0.4f, 0.2f}, {G_DESK, 0.2f, 0.2f}, {P_DRESSER, 0.2f, 0.2f},
+    {P_OTTOMAN, 0.2f, 0.2f}, {P_BAG, 0.1f, 0.2f}, {P_RADIATOR, 0.5f, 0}, {P_PICTURE, 1, 0},
+    {P_PICTURE, 0.7f, 0.3f},
     {P_PICTURE, 0.2f, 0.3f}, {P_BOARD, 0.2f, 0.3f}, {P_MIRROR, 0.2f, 0.2f}, {P_PILLAR, 0.1f, 0}}},
   { /* kitchen */
    {3.0f, 4.4f}, {3.0f, 4.2f}, false,

@@ -118,12 +118,11 @@ typedef struct asl_object { /* a group of parts: origin in the world, turned abo
   float radius;
 } asl_object;
 
-typedef struct asl_light { /* a rectangle that shines along `normal`, both halves of space for a
-                              lamp */
+typedef struct asl_light {      /* a rectangle that shines along `normal` */
   asl_vec centre, u, v, normal; /* u, v: half sides */
   asl_vec power;                /* radiance x area */
   float area;
-  bool both_sides;
+  bool both_sides; /* shines everywhere, as a bulb does */
 } asl_light;
 
 typedef struct asl_window {
@@ -157,8 +156,7 @@ void asl_rooms_build(asl_scene *scene, const asl_rooms_domain *domain, uint64_t 
 void asl_rooms_paint(asl_scene *scene, const asl_rooms_domain *domain, asl_rooms_random *random);
 
 /* ---- furniture ---------------------------------------------------------------------------- */
-/* Starts an object at `origin` (its base), turned so that its local +y looks along (-sine, cosine).
- */
+/* Starts an object at `origin` (its base), turned so that its +y looks along (-sine, cosine). */
 void asl_rooms_begin(asl_scene *scene, asl_vec origin, float cosine, float sine);
 void asl_rooms_end(asl_scene *scene); /* finishes its bounds; drops it when it has no parts */
 /* Goes on with a new object in the same frame: small bounds make rays fast. */
@@ -199,7 +197,7 @@ typedef struct asl_piece {
   int top;                /* what to put on it: one of TOP_... */
 } asl_piece;
 
-enum { TOP_NOTHING, TOP_LIVING, TOP_DESK, TOP_NIGHT, TOP_KITCHEN, TOP_WORK, TOP_LAMP, TOP_SCREEN };
+enum { TOP_NOTHING, TOP_LIVING, TOP_DESK, TOP_NIGHT, TOP_KITCHEN, TOP_LAMP, TOP_SCREEN };
 
 /* clang-format off */
 enum { /* pieces */
@@ -207,7 +205,7 @@ enum { /* pieces */
   P_SOFA, P_ARMCHAIR, P_CHAIR, P_OFFICE_CHAIR, P_TABLE, P_LOW_TABLE, P_DESK, P_COUNTER,
   P_REFRIDGERATOR, P_BOXES, P_BAG, P_STANDING_LAMP, P_PLANT, P_RUG, P_PICTURE, P_MIRROR,
   P_TELEVISION, P_WHITEBOARD, P_WALL_CABINET, P_BOARD, P_CLOTHES, P_TOWEL, P_RADIATOR, P_PILLAR,
-  P_STOOL, P_DOOR, P_WINDOW, P_CURTAIN, P_BLINDS, P_PAPERS, P_CEILING_LAMP, P_PANEL_LAMP,
+  P_OTTOMAN, P_DOOR, P_WINDOW, P_CURTAIN, P_BLINDS, P_PAPERS, P_CEILING_LAMP, P_PANEL_LAMP,
   ROOMS_PIECES
 };
 /* clang-format on */
@@ -267,18 +265,16 @@ typedef struct asl_near { /* objects that can matter to a bundle of rays */
   uint8_t object[ROOMS_OBJECTS];
 } asl_near;
 
-/* The objects that can be met on the way from a ball of radius ra around a to one of rb around b.
- */
+/* The objects that can be met between a ball of radius ra around a and one of rb around b. */
 void asl_rooms_between(const asl_scene *scene, asl_vec a, float ra, asl_vec b, float rb,
                        asl_near *out);
 /* For each of four rays the part of the way from `from` to `from + along` that is free of these
  * objects, 1 = all of it. Unless `all`, it may be less than that once something is in the way: then
  * only whether it is 1 has a meaning. A ray of length 0 is free. */
-void asl_rooms_free(const asl_scene *scene, const asl_near *near, const asl_ray rays[4], bool all,
-                    float free[4]);
+void asl_rooms_clear(const asl_scene *scene, const asl_near *near, const asl_ray rays[4], bool all,
+                     float clear[4]);
 
-/* The world normal of a surface at a point, and the point in the frame of its part (or of the
- * room). */
+/* The world normal of a surface at a point, and the point in its part's (or the room's) frame. */
 asl_vec asl_rooms_normal(const asl_scene *scene, asl_surface surface, asl_vec at, asl_vec *local);
 int asl_rooms_label(const asl_scene *scene, asl_surface surface);
 
@@ -289,8 +285,7 @@ asl_vec asl_rooms_reflectance(const asl_scene *scene, asl_surface surface, asl_v
                               float footprint, asl_vec *glow);
 
 /* ---- light -------------------------------------------------------------------------------- */
-/* Adds a lamp; its power is set by asl_rooms_light_up(). u, v: half sides; it shines along u x v.
- */
+/* Adds a lamp with half sides u, v, shining along u x v; asl_rooms_light_up() sets its power. */
 void asl_rooms_add_lamp(asl_scene *scene, asl_vec centre, asl_vec u, asl_vec v, bool both_sides);
 /* Sets the power of lamps, windows, sun and ambient light, and the exposure for them. */
 void asl_rooms_light_up(asl_scene *scene, const asl_rooms_domain *domain, asl_rooms_random *random);

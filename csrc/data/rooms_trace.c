@@ -288,8 +288,8 @@ static packet gather(const asl_ray rays[4], bool along) {
   return p;
 }
 
-void asl_rooms_free(const asl_scene *scene, const asl_near *near, const asl_ray rays[4], bool all,
-                    float free[4]) {
+void asl_rooms_clear(const asl_scene *scene, const asl_near *near, const asl_ray rays[4], bool all,
+                     float clear[4]) {
   packet from = gather(rays, false), along = gather(rays, true);
   v4 nearest = all4(1);
   m4 open = ~(m4){0}; /* rays still of interest */
@@ -309,7 +309,7 @@ void asl_rooms_free(const asl_scene *scene, const asl_near *near, const asl_ray 
       if (!all) open &= ~nearer;
     }
   }
-  memcpy(free, &nearest, sizeof nearest);
+  memcpy(clear, &nearest, sizeof nearest);
 }
 
 void asl_rooms_nearest(const asl_scene *scene, const asl_surface *among, int n,

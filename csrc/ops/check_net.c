@@ -318,7 +318,7 @@ static asl_status check_step(const asl_call *call, asl_spec out[], int64_t *macs
   ASL_TRY(need_floats(call));
   for (int i = 1; i < asl_op_get(call->op)->n_in; i++) {
     ASL_TRY(need_shape(call, i, IN(0)->shape));
-    if (!asl_tensor_contiguous(IN(i)))
+    if (i > 1 && !asl_tensor_contiguous(IN(i))) /* all but the gradient */
       return asl_fail(ASL_EINVAL, "%s is written in place and must be contiguous",
                       slot_name(call, i));
   }

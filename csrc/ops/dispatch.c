@@ -106,6 +106,13 @@ static asl_status check_inputs(const asl_call *call, const asl_op_info *info) {
   return ASL_OK;
 }
 
+/* The graph knows how a result was computed; changed in place, it would no longer be that. */
+static asl_status check_in_place(const asl_call *call, const asl_op_info *info) {
+  if (!(info->flags & ASL_OP_INPLACE) || !call->in[0]->node) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "%s is the result of an op a gradient goes through and cannot be "
+                  "changed in place: change its :clone() or :detach() it", info->in[0].name);
+}
+
 /* Replaces inputs that are not contiguous by contiguous copies; `made` owns them. */
 static asl_status make_contiguous(asl_call *call, const asl_op_info *info, asl_tensor *made[]) {
   if ((info->flags & ASL_OP_STRIDED) || asl_views[call->op]) return ASL_OK;
@@ -150,6 +157,7 @@ static asl_status compute(asl_call *call, const asl_op_info *info, asl_tensor *m
   asl_spec spec[ASL_MAX_OUT] = {0};
   int64_t macs = 0;
   ASL_TRY(check_inputs(call, info));
+  ASL_TRY(check_in_place(call, info));
   ASL_TRY(checks[call->op](call, spec, &macs));
   ASL_TRY(make_contiguous(call, info, made));
   bool wanted = (info->flags & ASL_OP_GRAD) && asl_grad_wanted && asl_grad_wanted(call);
@@ -163,6 +171,7 @@ static asl_status compute(asl_call *call, const asl_op_info *info, asl_tensor *m
   if (!kernel)
     return asl_fail(ASL_ENOTSUP, "not supported on device \"%s\"",
                     asl_device_name(call->in[0]->storage->device));
+  if (info->flags & ASL_OP_INPLACE) call->in[0]->storage->writes++;
   ASL_TRY(kernel(call));
   macs_total += macs;
   if (finite_wanted) ASL_TRY(check_outputs_finite(call, info));

@@ -39,6 +39,7 @@ typedef struct asl_storage {
   asl_device device;
   size_t bytes;
   void *data;
+  int64_t writes; /* how often an op changed it in place: a saved tensor must not have changed */
 } asl_storage;
 
 typedef struct asl_tensor asl_tensor;

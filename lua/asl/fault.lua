@@ -39,11 +39,12 @@ local function look(message, level)
   local frames, named = {}, nil
   while true do
     local info = debug.getinfo(level, "Slnf")
-    if not info or info.func == fault.catch then break end
+    if not info then break end
     local prefix = string.format("%s:%d: ", info.short_src, info.currentline)
     if not named and info.what ~= "C" and message:sub(1, #prefix) == prefix then
       named = { length = #prefix, info = info }
     end
+    if info.func == fault.catch then break end
     if is_users(info) then frames[#frames + 1] = info end
     level = level + 1
   end
@@ -60,7 +61,7 @@ function fault.handler(value)
   local frames, named = look(message, 3)
   if named then
     local at = is_users(named.info) and named.info or frames[1]
-    if at then message = place(at) .. ": " .. message:sub(named.length + 1) end
+    message = (at and place(at) .. ": " or "") .. message:sub(named.length + 1)
   end
   local interrupted = message == "interrupted" and frames[1] ~= nil
   if interrupted then message = "interrupted at " .. place(frames[1]) end

@@ -164,7 +164,7 @@ function Run:dataset(name, digest)
     fault.raise(known
       and ("manifest mismatch: the data set %q is %s now and was %s when the run began"):format(name, digest, known)
       or ("manifest mismatch: the data set %q was not there when the run began"):format(name),
-      { level = 2, exit_code = fault.exit.mismatch })
+      { level = 0, exit_code = fault.exit.mismatch })
   end
   self.manifest.datasets[name] = digest
 end

@@ -6,7 +6,6 @@ local loss = require "asl.loss"
 local nearest = require "asl.nearest"
 local options = require "asl.options"
 
-local ops = core.ops
 local score = {}
 
 local BATCH = 8

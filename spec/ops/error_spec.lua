@@ -29,6 +29,7 @@ local misuse = {
   { "reshape: 2x3 has 6 elements, 4x2 would have 8", "reshape", t { 2, 3 }, { rank = 2, d1 = 4, d2 = 2 } },
   { "reshape: size -3 is negative", "reshape", t { 2, 3 }, { rank = 2, d1 = -3, d2 = -2 } },
   { "reshape: rank must be 0 to 6, not 7", "reshape", t { 2, 3 }, { rank = 7 } },
+  { "reshape: size 4294967296 is too large", "reshape", t { 0 }, { rank = 2, d1 = 1 << 32, d2 = 1 << 32 } },
   { "permute: position 2: 1 is no new dimension of 1..2", "permute", t { 2, 3 }, { p1 = 1, p2 = 1 } },
   { "permute: position 1: 3 is no new dimension of 1..2", "permute", t { 2, 3 }, { p1 = 3, p2 = 1 } },
   { "slice: 2..4 is outside 1..3 of dimension 2", "slice", t { 2, 3 }, { dim = 2, first = 2, last = 4 } },
@@ -92,12 +93,18 @@ local misuse = {
   { "conv2d: the 5x5 kernel is larger than the padded 4x6 picture", "conv2d", t { 1, 2, 4, 3 }, t { 8, 3, 3, 3 },
     { dilation = 2, padding = 1 } },
   { "conv2d: stride must be at least 1, not 0", "conv2d", t { 1, 2, 2, 3 }, t { 1, 1, 1, 3 }, { stride = 0 } },
-  { "conv2d: padding must not be negative, not -1", "conv2d", t { 1, 2, 2, 3 }, t { 1, 1, 1, 3 }, { padding = -1 } },
+  { "conv2d: padding must be 0 to 2147483647, not -1", "conv2d", t { 1, 2, 2, 3 }, t { 1, 1, 1, 3 }, { padding = -1 } },
+  { "conv2d: stride 4294967296 is too large", "conv2d", t { 1, 2, 2, 3 }, t { 1, 1, 1, 3 }, { stride = 1 << 32 } },
+  { "conv2d: x has no pixels: 2x0x8x3", "conv2d", t { 2, 0, 8, 3 }, t { 1, 1, 1, 3 } },
+  { "conv2d: weight has no elements: 0x3x3x3", "conv2d", t { 1, 8, 8, 3 }, t { 0, 3, 3, 3 } },
   { "conv2d: bias must be 8, it is 3", "conv2d", t { 1, 2, 2, 3 }, t { 8, 1, 1, 3 }, t { 3 } },
   { "batch_norm: gamma must be 5, it is 4", "batch_norm", t { 2, 5 }, t { 4 }, t { 5 }, t { 5 }, t { 5 } },
   { "batch_norm: x needs at least 2 dimensions, channels last", "batch_norm", t { 5 }, t { 5 }, t { 5 }, t { 5 }, t { 5 } },
   { "batch_norm: training needs more than one value per channel; here 5 channels have one each: use more pictures, " ..
     "larger ones or training=0", "batch_norm", t { 1, 5 }, t { 5 }, t { 5 }, t { 5 }, t { 5 } },
+  { "batch_norm: gamma has no elements: 0", "batch_norm", t { 2, 0 }, t { 0 }, t { 0 }, t { 0 }, t { 0 } },
+  { "batch_norm_backward: x needs at least 2 dimensions, channels last", "batch_norm_backward", t {}, t { 1 }, t { 1 },
+    t { 1 }, t { 1 }, t {} },
   { "dropout: p must be in [0, 1), not 1", "dropout", t { 3 }, { p = 1 } },
   { "dropout: p must be in [0, 1), not nan", "dropout", t { 3 }, { p = -(0 / 0) } },
 
@@ -133,6 +140,8 @@ local misuse = {
 
   -- optimisers
   { "sgd_step: velocity must be 3, it is 2", "sgd_step", t { 3 }, t { 3 }, t { 2 } },
+  { "sgd_step: velocity is written in place and must be contiguous", "sgd_step", t { 2, 3 }, t { 2, 3 },
+    t { 3, 2 }:permute(2, 1) },
   { "adam_step: step counts from 1, it is 0", "adam_step", t { 3 }, t { 3 }, t { 3 }, t { 3 }, { step = 0 } },
 }
 

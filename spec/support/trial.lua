@@ -54,6 +54,14 @@ function trial.interrupt(arguments, signal, when)
     "wait $pid" }, "\n"))
 end
 
+--- Shell command that returns when a file is there, at the latest after about a minute.
+---@param pattern string  of the shell
+---@return string
+function trial.until_there(pattern)
+  return ('n=0; set -- %s; until [ -e "$1" ] || [ $n -ge 6000 ]; do n=$((n + 1)); sleep 0.01; set -- %s; done')
+    :format(pattern, pattern)
+end
+
 --- What must be the same in equal runs: log, summary, the last checkpoint and pictures.
 ---@param path string
 ---@return table<string, string>
