@@ -168,7 +168,7 @@ static int tensor_zeros(lua_State *L) {
 static void range_check(lua_State *L, asl_dtype dtype, lua_Number v) {
   bool fits = dtype == ASL_F32 || dtype == ASL_F64 || (v == floor(v) && fabs(v) <= 0x1p53);
   if (dtype == ASL_U8) fits = fits && v >= 0 && v <= 255;
-  if (dtype == ASL_I32) fits = fits && fabs(v) < 0x1p31;
+  if (dtype == ASL_I32) fits = fits && v >= -0x1p31 && v < 0x1p31;
   if (!fits) luaL_error(L, "%f does not fit into %s", v, asl_dtype_name(dtype));
 }
 

@@ -196,6 +196,7 @@ end
 ---@param value number
 ---@return asl.Tensor self
 function methods:fill_(value)
+  if not self:is_contiguous() then return self:copy_(core.tensor(value, self:dtype())) end
   return ops.fill(self, { value = value })
 end
 

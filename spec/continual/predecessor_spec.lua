@@ -310,7 +310,7 @@ it("predecessor defect 25: settings must have a type and a unit, and the entropy
   assert.error_matches(function() learner("replay", { memory = "1 MiB", share = 20.0 }) end, "share must be in %[0, 1%]")
   local certain = small_net { classes = 40, norm = false }
   certain.flat:fill_(0)
-  certain.head.bias:slice(1, 7):fill_(1e30)
+  certain.head.bias:detach():slice(1, 7):fill_(1e30)
   local loader <close> = asl.data.loader { threads = 0 }
   local set = rooms("studio", "train"):take(2)
   for _, entropy in pairs(score.dataset(certain, set, "entropy", { loader = loader, size = { 24, 32 } })) do
