@@ -23,7 +23,7 @@ return asl.experiment {
     domains = { "studio", "daylight", "lab" },
     rooms = 24,               -- training rooms per domain, six pictures of each
     strategies = { "naive", "replay", "joint" },
-    size = { 96, 128 }, batch = 8, updates = 250, lr = 0.003,
+    size = { 96, 128 }, batch = 8, updates = 300, lr = 0.003,
     memory = "4 MiB",         -- 85 pictures of 96x128 with their labels
   },
   main = function(cfg, run)

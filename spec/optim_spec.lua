@@ -58,22 +58,20 @@ local function adam_formula(settings, decoupled)
 end
 
 describe("optimiser follows its formula:", function()
-  for name, settings in pairs {
-    ["SGD"] = { lr = 0.1 },
-    ["SGD with momentum"] = { lr = 0.1, momentum = 0.9 },
-    ["SGD with momentum and weight decay"] = { lr = 0.05, momentum = 0.8, decay = 0.1 },
-    ["SGD with Nesterov's momentum and weight decay"] = { lr = 0.05, momentum = 0.8, decay = 0.1, nesterov = true },
-  } do
+  local function sgd(name, settings)
     it(name, function() compare(asl.optim.sgd(settings), { "velocity" }, sgd_formula(settings)) end)
   end
+  sgd("SGD", { lr = 0.1 })
+  sgd("SGD with momentum", { lr = 0.1, momentum = 0.9 })
+  sgd("SGD with momentum and weight decay", { lr = 0.05, momentum = 0.8, decay = 0.1 })
+  sgd("SGD with Nesterov's momentum and weight decay", { lr = 0.05, momentum = 0.8, decay = 0.1, nesterov = true })
 
-  for name, settings in pairs {
-    ["with its defaults but the rate"] = { lr = 0.02 },
-    ["with other betas, eps and weight decay"] = { lr = 0.02, beta1 = 0.7, beta2 = 0.9, eps = 1e-3, decay = 0.3 },
-  } do
+  local function adam(name, settings)
     it("Adam " .. name, function() compare(asl.optim.adam(settings), { "m", "v" }, adam_formula(settings, 0)) end)
     it("AdamW " .. name, function() compare(asl.optim.adamw(settings), { "m", "v" }, adam_formula(settings, 1)) end)
   end
+  adam("with its defaults but the rate", { lr = 0.02 })
+  adam("with other betas, eps and weight decay", { lr = 0.02, beta1 = 0.7, beta2 = 0.9, eps = 1e-3, decay = 0.3 })
 end)
 
 --- Steps first..last of an optimiser bound to a network.

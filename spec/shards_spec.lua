@@ -60,7 +60,7 @@ describe("shards", function()
       shards.gradients(net, n, function(s)
         local range = shards.ranges(4, n)[s]
         local part, truth = image:slice(1, range[1], range[2]), label:slice(1, range[1], range[2])
-        asl.loss.cross_entropy(net(part), truth, { normaliser = valid + 0.0 }):backward()
+        asl.loss.cross_entropy(net(part), truth, { normaliser = valid }):backward()
       end)
       return net.flat_gradient:clone()
     end

@@ -9,6 +9,14 @@
 #include "ops/ops.def"
 #undef ASL_OP
 
+/* A check, and its words: its parameters, its inputs, nothing to say of outputs. */
+#define CHECK(name) asl_status asl_check_##name(const asl_call *call, asl_spec out[], int64_t *macs)
+#define SAME_CHECK(name, function)                                                                 \
+  CHECK(name) { return function(call, out, macs); }
+#define P(name) const asl_##name##_params *p = (const void *)call->param
+#define IN(i) (call->in[i])
+#define UNUSED (void)out, (void)macs
+
 static inline asl_spec spec(asl_dtype dtype, asl_shape shape) {
   return (asl_spec){.present = true, .dtype = dtype, .shape = shape};
 }

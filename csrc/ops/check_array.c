@@ -3,13 +3,6 @@
  * prefixes messages with the op's name. */
 #include "ops/check.h"
 
-#define CHECK(name) asl_status asl_check_##name(const asl_call *call, asl_spec out[], int64_t *macs)
-#define SAME_CHECK(name, function)                                                                 \
-  CHECK(name) { return function(call, out, macs); }
-#define P(name) const asl_##name##_params *p = (const void *)call->param
-#define IN(i) (call->in[i])
-#define UNUSED (void)out, (void)macs
-
 /* ---- views ----------------------------------------------------------------------------------- */
 CHECK(reshape) {
   UNUSED;

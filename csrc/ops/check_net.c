@@ -1,13 +1,6 @@
 /* What the layers, losses and optimisers demand of their inputs, and what their outputs will be. */
 #include "ops/check.h"
 
-#define CHECK(name) asl_status asl_check_##name(const asl_call *call, asl_spec out[], int64_t *macs)
-#define SAME_CHECK(name, function)                                                                 \
-  CHECK(name) { return function(call, out, macs); }
-#define P(name) const asl_##name##_params *p = (const void *)call->param
-#define IN(i) (call->in[i])
-#define UNUSED (void)out, (void)macs
-
 /* ---- convolution and normalisation --------------------------------------------------------------- */
 typedef struct geometry {
   int64_t stride, padding, dilation, groups;

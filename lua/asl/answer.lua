@@ -207,16 +207,20 @@ end
 
 -- ---- comparing strategies ---------------------------------------------------------------------
 
-local function comparison_row(name, summary, joint)
-  local row, final, ours, theirs = { name }, last_row(summary), {}, {}
-  for j, test in ipairs(summary.tests) do
-    row[#row + 1] = percent(final[test].miou)
-    ours[j] = final[test].miou or 0
-    theirs[j] = joint and last_row(joint)[test].miou or 0
-  end
+--- How far the last row is from the joint reference's, in percent of that; nil without one.
+local function delta_joint(summary, joint)
+  if not joint then return nil end
+  local ours, theirs, final, reference = {}, {}, last_row(summary), last_row(joint)
+  for j, test in ipairs(summary.tests) do ours[j], theirs[j] = final[test].miou, reference[test].miou end
+  return metrics.delta_joint(ours, theirs)
+end
+
+local function comparison_row(name, summary, delta)
+  local row, final = { name }, last_row(summary)
+  for _, test in ipairs(summary.tests) do row[#row + 1] = percent(final[test].miou) end
   row[#row + 1] = percent(summary.metrics.acc_final)
   row[#row + 1] = percent(summary.metrics.forgetting_rwalk)
-  row[#row + 1] = joint and ("%+.1f"):format(metrics.delta_joint(ours, theirs) or 0) or "-"
+  row[#row + 1] = delta and ("%+.1f"):format(delta) or "-"
   row[#row + 1] = progress.bytes(summary.ledger.replay_bytes)
   row[#row + 1] = progress.count(summary.ledger.macs_train)
   return row
@@ -230,14 +234,15 @@ end
 ---@param summaries table<string, table>
 ---@param runs asl.run[]  one per strategy
 function answer.compare(run, scenario, cfg, strategies, summaries, runs)
-  local entries, columns, rows, joint = {}, {}, {}, summaries.joint
+  local entries, columns, rows, deltas = {}, {}, {}, {}
   for i, name in ipairs(strategies) do
     local summary = summaries[name]
     entries[i] = entry_of(runs[i], summary)
     columns[i] = { label = name, run = runs[i], step = cfg.updates * #scenario.tasks }
-    rows[i] = comparison_row(name, summary, joint)
+    deltas[name] = delta_joint(summary, summaries.joint)
+    rows[i] = comparison_row(name, summary, deltas[name])
   end
-  run:summary { status = "done", experiment = run.name, strategies = summaries }
+  run:summary { status = "done", experiment = run.name, strategies = summaries, delta_joint = deltas }
   write_report(run, scenario, cfg, entries, columns)
   if run.quiet then return end
   local header = { "mIoU % at the end" }

@@ -223,7 +223,8 @@ end
 
 function commands.runs(parsed)
   if #parsed.positional > 1 then bad_usage("runs takes one folder, not " .. #parsed.positional) end
-  local folder = parsed.positional[1] or parsed.runs or "runs"
+  use_env(parsed)
+  local folder = parsed.positional[1] or parsed.runs or require("asl.env").get("runs") or "runs"
   print(require("asl.run").list_text(folder))
   return 0
 end

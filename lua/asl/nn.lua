@@ -240,18 +240,29 @@ function Module:inference(fn, ...)
   return table.unpack(results, 2, results.n)
 end
 
+local function lies_in(path, prefix)
+  return prefix == "" or path == prefix or path:sub(1, #prefix + 1) == prefix .. "."
+end
+
+--- Is there a parameter under the prefix?
+local function names_part(module, prefix)
+  for path in module:parameters() do
+    if lies_in(path, prefix) then return true end
+  end
+  return false
+end
+
 --- Freezes every part whose path starts with one of the prefixes: no gradients, no updates, and its
 --- batch norm keeps its running statistics untouched. Other parts are thawed.
 ---@param prefixes string[]  {} thaws all; {""} freezes all
----@error a prefix that names nothing
+---@error a prefix that names nothing; then nothing changes
 function Module:freeze(prefixes)
-  local used = {}
+  for _, prefix in ipairs(prefixes) do
+    if not names_part(self, prefix) then error(("freeze: no part of this network is called %q"):format(prefix), 2) end
+  end
   local function is_frozen(path)
     for _, prefix in ipairs(prefixes) do
-      if prefix == "" or path == prefix or path:sub(1, #prefix + 1) == prefix .. "." then
-        used[prefix] = true
-        return true
-      end
+      if lies_in(path, prefix) then return true end
     end
     return false
   end
@@ -259,9 +270,6 @@ function Module:freeze(prefixes)
   for path, view, entry in self:parameters() do
     entry.frozen = is_frozen(path)
     view:requires_grad_(not entry.frozen)
-  end
-  for _, prefix in ipairs(prefixes) do
-    if not used[prefix] then error(("freeze: no part of this network is called %q"):format(prefix), 2) end
   end
 end
 
@@ -338,7 +346,7 @@ end
 
 function ConvBnAct:forward(x, residual)
   local conv, norm, call = self.conv, self.norm, self.call
-  call.training = self.training and not self.frozen
+  call.training = self.training and not norm.frozen
   call.at = self.path
   return ops.conv_bn_act(x, conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var, residual,
     call)

@@ -7,7 +7,7 @@ local oracle = require "spec.support.oracle"
 local gradcheck = {}
 
 local STEP = 1e-5 -- differences are exact to about STEP^2; cases lie further than this from kinks
-local ALL, SOME, DIRECTIONS = 20, 6, 5 -- elements checked alone, if there are more: how many; directions
+local ALL, SOME, DIRECTIONS = 16, 4, 4 -- elements checked alone, if there are more: how many; directions
 local PURPOSE = 16
 
 --- What is varied: every element alone, or some and random directions of +1 and -1 through all.
