@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """PyTorch's side of experiments/camvid_joint.lua: the same network, data, recipe and metric.
 
-/usr/bin/python3 bench/camvid_joint.py CAMVID [--seeds 1 2 3] [--updates 600]
+/usr/bin/python3 bench/camvid_joint.py CAMVID [--seeds 1 2 3] [--updates 400]
 """
 import argparse
 import importlib.util
@@ -90,7 +90,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("camvid")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--updates", type=int, default=400)
     given = parser.parse_args()
     torch.set_num_threads(2)
     data = load_frames(given.camvid, "train"), load_frames(given.camvid, "val")

@@ -11,7 +11,7 @@ return asl.experiment {
   name = "camvid_joint",
   config = asl.continual.config {
     data = "", -- the CamVid directory; else the environment's `camvid`
-    strategy = "naive", size = { 180, 240 }, batch = 6, updates = 600, lr = 0.003, flip = 0.5,
+    strategy = "naive", size = { 180, 240 }, batch = 6, updates = 400, lr = 0.003, flip = 0.5,
   },
   main = function(cfg, run)
     local root = asl.env.path("camvid", cfg.data)
