@@ -1,26 +1,10 @@
 -- Tensor memory: flat over long loops, freed by scopes, counted exactly.
 
 local asl = require "asl"
-local ops = asl.ops
+local program = require "spec.support.program"
+local small_training = require "spec.support.small_training"
 
---- A step of a small network written the plain way: nothing is released by hand.
-local function small_training()
-  local net = asl.nn.sequential {
-    { "0", asl.nn.conv_bn_act(3, 8, { kernel = 3, padding = 1, stride = 2 }) },
-    { "1", asl.nn.conv2d(8, 4, { bias = true }) },
-  }
-  net:materialise(1)
-  local optim = asl.optim.adam { lr = 0.01 }:bind(net)
-  local image, label = asl.rand({ 2, 24, 32, 3 }, { seed = 1 }), asl.zeros({ 2, 24, 32 }, { dtype = "u8" })
-  label:slice(2, 1, 12):fill_(3)
-  return function()
-    net:zero_gradients()
-    local loss = asl.loss.cross_entropy(net(image), label)
-    loss:backward()
-    optim:step()
-    return loss
-  end
-end
+local ops = asl.ops
 
 describe("memory", function()
   before_each(function()
@@ -29,17 +13,11 @@ describe("memory", function()
   end)
 
   it("is flat over 1000 training steps without a collectgarbage", function()
-    local step = small_training()
-    local function peak_of(steps)
-      local loss
-      asl.memory "reset"
-      for _ = 1, steps do loss = step():item() end
-      return asl.memory().peak, loss
-    end
-    local early, before = peak_of(100)
-    local late, after = peak_of(900)
-    assert.is_true(late <= 1.05 * early, ("%d bytes at first, %d later"):format(early, late))
-    assert.is_true(after < 0.5 * before) -- and it did learn
+    local run = program.run { "spec/support/small_training.lua" }
+    assert.equal(0, run.code, run.err)
+    local early, before, late, after = run.out:match "^(%d+)%s+(%S+)%s+(%d+)%s+(%S+)%s*$"
+    assert.is_true(tonumber(late) <= 1.05 * early, ("%s bytes at first, %s later"):format(early, late))
+    assert.is_true(tonumber(after) < 0.5 * before) -- and it did learn
   end)
 
   it("is flat over a loop without backward", function()
@@ -51,7 +29,7 @@ describe("memory", function()
 
   it("of a training step has the same peak every time and for any number of threads", function()
     local threads, peaks = asl.threads(), {}
-    local step = small_training()
+    local step = small_training.new()
     step()
     for k = 1, 6 do
       asl.threads(k % 3 + 1)

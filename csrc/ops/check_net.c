@@ -1,7 +1,7 @@
 /* What the layers, losses and optimisers demand of their inputs, and what their outputs will be. */
 #include "ops/check.h"
 
-/* ---- convolution and normalisation --------------------------------------------------------------- */
+/* ---- convolution and normalisation ----------------------------------------------------------- */
 typedef struct geometry {
   int64_t stride, padding, dilation, groups;
 } geometry;
@@ -136,7 +136,7 @@ CHECK(dropout) {
   return ASL_OK;
 }
 
-/* ---- resampling ---------------------------------------------------------------------------------- */
+/* ---- resampling ------------------------------------------------------------------------------ */
 static asl_status resampled(const asl_call *call, int64_t height, int64_t width, asl_shape *y) {
   ASL_TRY(need_dtype(call, 0, ASL_F32));
   ASL_TRY(need_picture(call, 0));
@@ -211,7 +211,7 @@ CHECK(resize_concat) {
   return ASL_OK;
 }
 
-/* ---- losses and evaluation ----------------------------------------------------------------------- */
+/* ---- losses and evaluation ------------------------------------------------------------------- */
 CHECK(softmax) {
   (void)macs;
   ASL_TRY(need_floats(call));
@@ -305,7 +305,7 @@ CHECK(normalise) {
   return ASL_OK;
 }
 
-/* ---- optimisers ---------------------------------------------------------------------------------- */
+/* ---- optimisers ------------------------------------------------------------------------------ */
 static asl_status check_step(const asl_call *call, asl_spec out[], int64_t *macs) {
   UNUSED;
   ASL_TRY(need_floats(call));

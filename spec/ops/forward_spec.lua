@@ -46,8 +46,8 @@ end
 
 describe("op", function()
   cases.each(list, function(case, number, name)
-    local built = cases.build(name, case, number)
-    it(built.title, function()
+    it(cases.title(name, case, number), function()
+      local built = cases.build(name, case, number)
       local before = {}
       for input, t in pairs(built.inputs) do before[input] = t:bytes() end
       local expected = oracle[name](cases.arrays(built), built.params)

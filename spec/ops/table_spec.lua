@@ -55,7 +55,7 @@ describe("the table of ops", function()
     assert.same({}, failing(function(op)
       if not op.differentiable then return true end
       for number, case in ipairs(list[op.name]) do
-        if case.gradient ~= false and #cases.differentiable(cases.build(op.name, case, number)) > 0 then return true end
+        if cases.has_gradient(op.name, case, number) then return true end
       end
       return false
     end))

@@ -128,8 +128,29 @@ end
 
 -- ---- building and calling ---------------------------------------------------------------------
 
+--- What a case is, in words: "conv2d 2: x 1x7x9x3, weight 8x3x3x3, bias 8, stride=2".
+function cases.title(name, case, number)
+  local op, words = cases.op[name], {}
+  for _, slot in ipairs(op.inputs) do
+    if case[slot.name] then words[#words + 1] = slot.name .. " " .. case[slot.name].text end
+  end
+  for _, param in ipairs(op.params) do
+    local value = case[param.name]
+    if value ~= nil then words[#words + 1] = param.name .. "=" .. tostring(value) end
+  end
+  return ("%s %d: %s"):format(name, number, table.concat(words, ", "))
+end
+
+local function check_keys(op, case, number)
+  local known = { gradient = true }
+  for _, slot in ipairs(op.inputs) do known[slot.name] = true end
+  for _, param in ipairs(op.params) do known[param.name] = true end
+  for key in pairs(case) do
+    assert(known[key], ("case %d of %s: %s is no input or parameter"):format(number, op.name, key))
+  end
+end
+
 ---@class asl.Case
----@field title string
 ---@field op table  its row of core.op_table()
 ---@field inputs table<string, asl.Tensor>
 ---@field options table<string, any>  the parameters that were given
@@ -143,29 +164,18 @@ end
 function cases.build(name, case, number)
   local op = cases.op[name]
   local built = { op = op, inputs = {}, options = {}, params = {} }
-  local unused, words = {}, {}
-  for key in pairs(case) do unused[key] = key ~= "gradient" or nil end
+  check_keys(op, case, number)
   for stream, slot in ipairs(op.inputs) do
     local r = case[slot.name]
-    unused[slot.name] = nil
-    if r then
-      built.inputs[slot.name] = r.make(number, stream, built.inputs)
-      words[#words + 1] = slot.name .. " " .. r.text
-    end
+    if r then built.inputs[slot.name] = r.make(number, stream, built.inputs) end
   end
   for _, param in ipairs(op.params) do
     local value = case[param.name]
-    unused[param.name] = nil
-    if value ~= nil then
-      built.options[param.name] = value
-      words[#words + 1] = param.name .. "=" .. tostring(value)
-    end
+    built.options[param.name] = value
     if value == nil then value = param.default end
     if type(value) == "boolean" then value = value and 1 or 0 end
     built.params[param.name] = value
   end
-  assert(next(unused) == nil, ("case %d of %s: %s is no input or parameter"):format(number, name, tostring(next(unused))))
-  built.title = ("%s %d: %s"):format(name, number, table.concat(words, ", "))
   return built
 end
 
@@ -223,6 +233,11 @@ function cases.differentiable(built)
     end
   end
   return names
+end
+
+--- Is there a gradient to check in this case?
+function cases.has_gradient(name, case, number)
+  return case.gradient ~= false and #cases.differentiable(cases.build(name, case, number)) > 0
 end
 
 --- Calls the op and takes the gradient of the sum of all outputs times `upstream` weights.

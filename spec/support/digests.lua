@@ -22,7 +22,7 @@ local function add_case(lines, title, case, number, name)
   local scope <close> = asl.scope()
   local built = cases.build(name, case, number)
   local results, gradients, _
-  if #cases.differentiable(built) > 0 and case.gradient ~= false then
+  if cases.has_gradient(name, case, number) then
     gradients, _, results = cases.gradients(built)
   else
     results, gradients = cases.call(built), {}
