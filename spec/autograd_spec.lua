@@ -161,6 +161,15 @@ describe("backward refuses", function()
 end)
 
 describe("a tensor", function()
+  it("does not end silently in a copy", function()
+    local x, target = leaf { 1, 2 }, asl.zeros { 2 }
+    assert.has_error(function() target:copy_(x) end, "copy: no gradient goes through a change in place: :detach() " ..
+      "source, or compute without gradients (asl.no_grad)")
+    target:copy_(x:detach())
+    asl.no_grad(function() target:copy_(x) end)
+    assert.same({ 1, 2 }, target:totable())
+  end)
+
   it("that is a result cannot be changed in place", function()
     local x = leaf { 1, 2 }
     local y = x * 2

@@ -9,13 +9,14 @@
 
 extern const asl_backend asl_cpu_backend_avx2, asl_cpu_backend_portable;
 
-/* ASL_ISA=portable|avx2 forces one; otherwise avx2 where the machine has AVX2 and FMA. Both give
- * the same bits. */
+/* The best one the machine has, or the one that ASL_ISA (avx2, portable) asks for; both give the same
+ * bits. NULL when ASL_ISA asks for one that is unknown or that this machine lacks. */
 static inline const asl_backend *asl_cpu_best_backend(void) {
-  const char *forced = getenv("ASL_ISA");
-  if (forced && strcmp(forced, "portable") == 0) return &asl_cpu_backend_portable;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &asl_cpu_backend_avx2
-                                                                         : &asl_cpu_backend_portable;
+  const char *wanted = getenv("ASL_ISA");
+  bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (!wanted) return has_avx2 ? &asl_cpu_backend_avx2 : &asl_cpu_backend_portable;
+  if (has_avx2 && strcmp(wanted, "avx2") == 0) return &asl_cpu_backend_avx2;
+  return strcmp(wanted, "portable") == 0 ? &asl_cpu_backend_portable : NULL;
 }
 
 #endif

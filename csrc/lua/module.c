@@ -9,7 +9,11 @@
 __attribute__((visibility("default"))) int luaopen_asl_core(lua_State *L);
 
 int luaopen_asl_core(lua_State *L) {
-  asl_backend_register(ASL_CPU, asl_cpu_best_backend());
+  const asl_backend *cpu = asl_cpu_best_backend();
+  if (!cpu)
+    return luaL_error(L, "ASL_ISA is \"%s\": it must be avx2 (where the machine has it) or portable",
+                      getenv("ASL_ISA"));
+  asl_backend_register(ASL_CPU, cpu);
   lua_createtable(L, 0, 64);
   asl_lua_open_tensor(L);
   asl_lua_open_ops(L);

@@ -106,11 +106,22 @@ static asl_status check_inputs(const asl_call *call, const asl_op_info *info) {
   return ASL_OK;
 }
 
-/* The graph knows how a result was computed; changed in place, it would no longer be that. */
+/* The graph knows how a result was computed; changed in place, it would no longer be that. And what is
+ * copied in place is not recorded, so a gradient would silently end there. */
 static asl_status check_in_place(const asl_call *call, const asl_op_info *info) {
-  if (!(info->flags & ASL_OP_INPLACE) || !call->in[0]->node) return ASL_OK;
-  return asl_fail(ASL_EINVAL, "%s is the result of an op a gradient goes through and cannot be "
-                  "changed in place: change its :clone() or :detach() it", info->in[0].name);
+  if (!(info->flags & ASL_OP_INPLACE)) return ASL_OK;
+  if (call->in[0]->node)
+    return asl_fail(ASL_EINVAL,
+                    "%s is the result of an op a gradient goes through and cannot be "
+                    "changed in place: change its :clone() or :detach() it",
+                    info->in[0].name);
+  for (int i = 1; i < info->n_in; i++)
+    if (call->in[i] && call->in[i]->requires_grad && asl_grad_wanted && asl_grad_wanted(call))
+      return asl_fail(ASL_EINVAL,
+                      "no gradient goes through a change in place: :detach() %s, or compute "
+                      "without gradients (asl.no_grad)",
+                      info->in[i].name);
+  return ASL_OK;
 }
 
 /* Replaces inputs that are not contiguous by contiguous copies; `made` owns them. */

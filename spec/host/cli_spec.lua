@@ -15,6 +15,12 @@ describe("the command line", function()
     assert.truthy(version.out:find("device cuda: not built", 1, true))
   end)
 
+  it("refuses kernels for an unknown instruction set", function()
+    local result = program.run({ "-e", "print(1)" }, { env = "ASL_ISA=sse" })
+    assert.equal('asl: ASL_ISA is "sse": it must be avx2 (where the machine has it) or portable\n', result.err)
+    assert.equal("", result.out)
+  end)
+
   it("refuses an unknown option and names the nearest", function()
     local result = program.run { "--verison" }
     assert.equal(64, result.code)
