@@ -66,6 +66,7 @@ def train(seed, data, updates, batch, lr):
     (x, label), test = data
     net = load_network().train()
     optimiser = torch.optim.Adam(net.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: (1 - done / updates) ** 0.9)
     order, start = torch.tensor([], dtype=torch.long), time.time()
     for _ in range(updates):
         while len(order) < batch:
@@ -79,6 +80,7 @@ def train(seed, data, updates, batch, lr):
                                ignore_index=IGNORE)
         loss.backward()
         optimiser.step()
+        schedule.step()
     seconds = time.time() - start
     miou, accuracy = evaluate(net, *test)
     print("seed %d: mIoU %.1f %%, pixel accuracy %.1f %%, %.0f s" % (seed, 100 * miou, 100 * accuracy, seconds),

@@ -1,7 +1,7 @@
 --- Does learning work at all? All three CamVid training drives at once, tested on the validation video.
 ---
 --- bench/camvid_joint.py trains PyTorch with the same recipe: the same network and initial distribution,
---- Adam, pictures resized to 180x240 and mirrored half of the time, nothing else.
+--- Adam with a polynomial schedule, pictures resized to 180x240 and mirrored half of the time, nothing else.
 ---
 ---     asl experiments/camvid_joint.lua data=CAMVID seed=1
 
@@ -11,7 +11,8 @@ return asl.experiment {
   name = "camvid_joint",
   config = asl.continual.config {
     data = "", -- the CamVid directory; else the environment's `camvid`
-    strategy = "naive", size = { 180, 240 }, batch = 6, updates = 400, lr = 0.003, flip = 0.5,
+    strategy = "naive", size = { 180, 240 }, batch = 6, updates = 400, flip = 0.5,
+    lr = 0.003, schedule = "polynomial",
   },
   main = function(cfg, run)
     local root = asl.env.path("camvid", cfg.data)
