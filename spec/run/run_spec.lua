@@ -237,7 +237,9 @@ describe("asl.run", function()
       assert.is_false(saved)
       assert.matches('cannot write ".*step%-0000000002.ckpt": No space left on device', tostring(problem))
       assert.equal(74, problem.exit_code)
-      fs.append(fs.join(small, "filler")):write(("x"):rep(1 << 20))
+      local filler = fs.append(fs.join(small, "filler"))
+      filler:write(("x"):rep(1 << 20))
+      filler:close() -- an open file would keep the disk busy
       for step = 2, 100000 do
         saved, problem = pcall(this.log, this, step, { loss = step })
         if not saved then break end
