@@ -41,8 +41,8 @@ static void drop_saved(asl_node *node) {
   }
 }
 
-/* Long chains of nodes are freed in a loop, not by recursion: `freed` is the list of nodes whose
- * count has reached 0, linked through parent[0] once their other parents are handled. */
+/* Long chains of nodes are freed in a loop, not by recursion: dropping a node's last reference only
+ * puts it on the stack while an outer call empties that. */
 static void drop_node(asl_node *node) {
   static asl_node **stack; /* nodes waiting to be freed; grows, is kept */
   static size_t depth, room;

@@ -32,15 +32,15 @@ function replay:replayed_before(t)
   return self.replaying and mix.replayed_before(t, self.share, self.context.rows) or 0
 end
 
---- With draw = "tasks" every past task has its share of the draws, so each must still be in memory.
+--- With draw = "tasks" every past task has its share of the draws, so each must still be in memory; with
+--- draw = "rows" any row of the past will do.
 local function check_memory(self)
-  local lost
+  if self.draw == "rows" and self.buffer:has_past(self.task) then return end
   for past, weight in ipairs(self.buffer:weights(self.task)) do
-    if weight == 0 and (self.draw == "tasks" or not self.buffer:has_past(self.task)) then lost = lost or past end
-  end
-  if lost then
-    error(("replay memory has lost every row of task %d: it holds %d rows; give it more, or select = \"per_task\"")
-      :format(lost, self.buffer.capacity), 0)
+    if weight == 0 then
+      error(("replay memory has lost every row of task %d: it holds %d rows; give it more, or select = \"per_task\"")
+        :format(past, self.buffer.capacity), 0)
+    end
   end
 end
 
