@@ -1,29 +1,21 @@
---- The ASL side of bench/compare.py: reads lines "case batch height width classes" and answers each with the
---- seconds of one iteration; "memory" with the peak resident bytes of this process; see there.
+--- ASL's side of compare.py; what it reads and answers stands in worker.py.
+
+package.path = (arg[0]:match "^.*/" or "./") .. "?.lua;" .. package.path
 
 local asl = require "asl"
+local compute, data = require "asl_cases", require "asl_data"
 
-local cases = {}
-
-local function network(classes)
-  local net = asl.models.fast_scnn { classes = classes, seed = 1 }
-  return net, asl.optim.sgd { lr = 0.01, momentum = 0.9, decay = 4e-5 }:bind(net)
-end
-
-local function make(case, batch, height, width, classes)
-  local net, optim = network(classes)
-  local image = asl.zeros({ batch, height, width, 3 }, { dtype = "u8" })
-  image:copy_((asl.rand { batch, height, width, 3 } * 255):to "u8")
-  local label = (asl.rand { batch, height, width } * (classes - 1)):to "u8"
-  if case == "infer" then
-    return function() net:predict(image) end
+local function new_clock()
+  local clock, since = { laps = {} }, nil
+  function clock.start()
+    clock.laps, since = {}, asl.core.monotonic()
   end
-  return function()
-    local scope <close> = asl.scope()
-    net:train():zero_gradients()
-    asl.loss.cross_entropy(net(image), label):backward()
-    optim:step()
+  function clock.lap()
+    local now = asl.core.monotonic()
+    table.insert(clock.laps, now - since)
+    since = now
   end
+  return clock
 end
 
 local function peak_resident()
@@ -33,15 +25,32 @@ local function peak_resident()
   end
 end
 
-for line in io.lines() do
-  if line == "memory" then
-    print(peak_resident())
-  else
-    local case, batch, height, width, classes = line:match "(%a+) (%d+) (%d+) (%d+) (%d+)"
-    cases[line] = cases[line] or make(case, batch + 0, height + 0, width + 0, classes + 0)
-    local start = asl.core.monotonic()
-    cases[line]()
-    print(asl.core.monotonic() - start)
+local function round_of(case, iterate)
+  local times, seconds, value = case["repeat"] or 1, {}, nil
+  for _ = 1, times do
+    local scope <close>, clock = asl.scope(), new_clock()
+    clock.start()
+    value = iterate(clock)
+    clock.lap()
+    for i, lap in ipairs(clock.laps) do
+      seconds[i] = (seconds[i] or 0) + lap / times / (case.steps or 1)
+    end
   end
+  return { seconds = seconds, value = value, peak = peak_resident() }
+end
+
+local prepared, iterate, case
+for line in io.lines() do
+  local ok, answer = pcall(function()
+    if line ~= prepared then
+      iterate = nil
+      collectgarbage() -- its memory, before that of the next
+      case = asl.json.decode(line)
+      iterate = (compute[case.kind] or data[case.kind])(case)
+      prepared = line
+    end
+    return round_of(case, iterate)
+  end)
+  print(asl.json.encode(ok and answer or { error = tostring(answer) }))
   io.stdout:flush()
 end

@@ -1,40 +1,30 @@
 #!/usr/bin/python3
-"""The PyTorch side of bench/compare.py: like worker.lua, with a layout before each line."""
+"""PyTorch's side of compare.py. Reads a case per line (JSON), does one round of it, and answers with a line:
+seconds (a list of parts, per iteration and step), value (what the result can be checked by), peak (bytes of this
+process until now); or error. A case is prepared when it is first asked for, and kept until another is."""
+import json
 import os
 import sys
 import time
 
 import torch
-import torch.nn.functional as F
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../spec/fixtures"))
-import fast_scnn_parity as parity  # noqa: E402
-
-LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
+import torch_cases
+import torch_data
 
 
-def make(layout, case, batch, height, width, classes):
-    parity.CLASSES = classes
-    net = parity.Net().to(memory_format=LAYOUTS[layout])
-    net.classifier.conv[0].p = 0.1
-    x = torch.rand(batch, 3, height, width).contiguous(memory_format=LAYOUTS[layout])
-    label = torch.randint(0, classes, (batch, height, width))
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=4e-5)
+class Clock:
+    def start(self):
+        self.laps, self.since = [], time.monotonic()
 
-    def upsampled():
-        return F.interpolate(net(x), (height, width), mode="bilinear", align_corners=True)
+    def lap(self):
+        now = time.monotonic()
+        self.laps.append(now - self.since)
+        self.since = now
 
-    def infer():
-        with torch.no_grad():
-            upsampled().argmax(1)
 
-    def train():
-        optimiser.zero_grad()
-        F.cross_entropy(upsampled(), label, ignore_index=255).backward()
-        optimiser.step()
-
-    net.train(case == "train")
-    return train if case == "train" else infer
+def prepare(case):
+    return getattr(torch_cases, case["kind"], None) or getattr(torch_data, case["kind"])
 
 
 def peak_resident():
@@ -42,19 +32,34 @@ def peak_resident():
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
+def round_of(case, iterate):
+    repeat, parts = case.get("repeat", 1), []
+    for _ in range(repeat):
+        clock = Clock()
+        clock.start()
+        value = iterate(clock)
+        clock.lap()
+        parts.append(clock.laps)
+    seconds = [sum(part) / repeat / case.get("steps", 1) for part in zip(*parts)]
+    return {"seconds": seconds, "value": value, "peak": peak_resident()}
+
+
 def main():
-    torch.set_num_threads(int(os.environ["ASL_THREADS"]))
-    cases = {}
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.manual_seed(1)
+    prepared = iterate = None
     for line in sys.stdin:
-        words = line.split()
-        if words == ["memory"]:
-            print(peak_resident(), flush=True)
-            continue
-        if line not in cases:
-            cases[line] = make(words[0], words[1], *map(int, words[2:]))
-        start = time.monotonic()
-        cases[line]()
-        print(time.monotonic() - start, flush=True)
+        try:
+            if line != prepared:
+                iterate = None  # its memory, before that of the next
+                case = json.loads(line)
+                iterate = prepare(case)(case)
+                prepared = line
+            answer = round_of(case, iterate)
+        except Exception as problem:
+            answer = {"error": "%s: %s" % (type(problem).__name__, problem)}
+        print(json.dumps(answer), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -78,6 +78,7 @@ static asl_status record(asl_call *call) {
   const asl_op_info *info = asl_op_get(call->op);
   asl_node *node = calloc(1, sizeof *node);
   if (!node) return asl_fail(ASL_ENOMEM, "out of memory for the tape");
+  node->refs = 1; /* until all is recorded: it may be that no output holds it (cast to u8) */
   node->number = ++numbers;
   node->call = *call;
   memset(node->call.in, 0, sizeof node->call.in);
@@ -100,17 +101,14 @@ static asl_status record(asl_call *call) {
       node->leaf[i] = asl_tensor_retain(t);
     }
   }
+  asl_status status = ASL_OK;
   for (int i = 0; i < info->n_out; i++) {
     asl_tensor *t = call->out[i];
     if (!t) continue;
     node->writes_out[i] = t->storage->writes;
     if (info->out[i].saved) {
-      asl_status status = save_output(t, &node->saved_out[i]);
-      if (status != ASL_OK) {
-        node->refs = 1;
-        drop_node(node);
-        return status;
-      }
+      status = save_output(t, &node->saved_out[i]);
+      if (status != ASL_OK) break;
     }
     if (info->out[i].saved && info->out[i].optional) continue; /* for the rule only */
     if (t->dtype != ASL_F32 && t->dtype != ASL_F64) continue;
@@ -119,7 +117,8 @@ static asl_status record(asl_call *call) {
     t->node_out = i;
     node->refs++;
   }
-  return ASL_OK;
+  drop_node(node);
+  return status;
 }
 
 void asl_autograd_open(void) {

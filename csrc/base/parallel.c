@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { MAX_THREADS = 256, SPINS = 2000 };
+/* A thread that waits spins for some 30 us, then lets others run between its looks (loader threads
+ * need the core) for about as long as the script takes between two kernels, and then sleeps: waking
+ * up costs 50 to 100 us. */
+enum { MAX_THREADS = 256, SPINS = 1000, YIELDS = 500 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the start and end of jobs */
 static pthread_cond_t started = PTHREAD_COND_INITIALIZER;
@@ -17,6 +20,7 @@ static int threads; /* 0 until first used */
 static int running; /* worker threads alive */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static _Thread_local bool inside;
+static _Thread_local int worker;
 
 static struct {
   asl_chunk_fn fn;
@@ -28,16 +32,31 @@ static atomic_uint generation; /* a new value = a new job */
 static atomic_int pending;     /* workers that have not finished it */
 static bool stopping;
 
+static inline void pause_thread(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static inline bool waits(int *looks) {
+  if ((*looks)++ < SPINS) pause_thread();
+  else if (*looks < SPINS + YIELDS) sched_yield();
+  else return false;
+  return true;
+}
+
 static void run_part(int part) {
   int64_t first = job.chunks * part / job.parts, last = job.chunks * (part + 1) / job.parts;
   for (int64_t c = first; c < last; c++) job.fn(job.context, c);
 }
 
 static void wait_for_job(unsigned seen) {
-  for (int i = 0; i < SPINS; i++) {
+  int looks = 0;
+  do {
     if (atomic_load_explicit(&generation, memory_order_acquire) != seen) return;
-    __builtin_ia32_pause();
-  }
+  } while (waits(&looks));
   pthread_mutex_lock(&lock);
   while (atomic_load(&generation) == seen) pthread_cond_wait(&started, &lock);
   pthread_mutex_unlock(&lock);
@@ -47,6 +66,7 @@ static void *work(void *argument) {
   int part = (int)(intptr_t)argument;
   unsigned seen = 0;
   inside = true;
+  worker = part;
   for (;;) {
     wait_for_job(seen);
     seen++;
@@ -97,6 +117,8 @@ static int default_threads(void) {
   return sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
 }
 
+int asl_worker(void) { return worker; }
+
 int asl_threads(void) {
   if (threads == 0) asl_set_threads(default_threads());
   return threads;
@@ -123,7 +145,8 @@ void asl_parallel(int64_t chunks, asl_chunk_fn fn, void *context) {
   atomic_store(&pending, running);
   announce();
   run_part(0);
-  for (int i = 0; i < SPINS && atomic_load(&pending) > 0; i++) __builtin_ia32_pause();
+  int looks = 0;
+  while (atomic_load(&pending) > 0 && waits(&looks)) continue;
   if (atomic_load(&pending) > 0) {
     pthread_mutex_lock(&lock);
     while (atomic_load(&pending) > 0) pthread_cond_wait(&finished, &lock);

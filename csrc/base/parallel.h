@@ -15,6 +15,10 @@ typedef void (*asl_chunk_fn)(void *context, int64_t chunk);
  * thread is inside, it runs serially. Cannot fail. */
 void asl_parallel(int64_t chunks, asl_chunk_fn fn, void *context);
 
+/* Which of the threads of the running asl_parallel() this is, from 0 to asl_threads() - 1: for
+ * scratch memory, one piece per thread. */
+int asl_worker(void);
+
 /* How many threads take part: ASL_THREADS, else the cores this process may use. */
 int asl_threads(void);
 

@@ -1,6 +1,7 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* A block's size is rounded up to one of eight steps per power of two, so that at most 12.5 % is
@@ -11,6 +12,7 @@ typedef struct header {
   struct header *next; /* PRIVATE: the free list */
   size_t bytes;        /* rounded size without this header */
   int size_class;
+  bool counted;
 } header;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -30,7 +32,7 @@ static size_t round_up(size_t bytes, int *size_class) {
   return low + k * step;
 }
 
-void *asl_pool_take(size_t bytes) {
+static void *take(size_t bytes, bool counted) {
   if (bytes >> 47) return NULL;
   int size_class;
   size_t rounded = round_up(bytes, &size_class);
@@ -51,6 +53,8 @@ void *asl_pool_take(size_t bytes) {
     h->bytes = rounded;
     h->size_class = size_class;
   }
+  h->counted = counted;
+  if (!counted) return (char *)h + ALIGN;
   pthread_mutex_lock(&lock);
   memory.live += (int64_t)rounded;
   if (memory.live > memory.peak) memory.peak = memory.live;
@@ -58,13 +62,16 @@ void *asl_pool_take(size_t bytes) {
   return (char *)h + ALIGN;
 }
 
+void *asl_pool_take(size_t bytes) { return take(bytes, true); }
+void *asl_pool_take_uncounted(size_t bytes) { return take(bytes, false); }
+
 void asl_pool_give(void *block) {
   if (!block) return;
   header *h = (header *)(void *)((char *)block - ALIGN);
   pthread_mutex_lock(&lock);
   h->next = free_list[h->size_class];
   free_list[h->size_class] = h;
-  memory.live -= (int64_t)h->bytes;
+  if (h->counted) memory.live -= (int64_t)h->bytes;
   memory.cached += (int64_t)h->bytes;
   pthread_mutex_unlock(&lock);
 }

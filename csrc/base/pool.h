@@ -19,6 +19,10 @@ typedef struct asl_memory {
  * ASL_ENOMEM. 0 bytes give a valid block. */
 void *asl_pool_take(size_t bytes);
 
+/* The same, but in neither `live` nor `peak`: for scratch of which every thread has its own, so that
+ * the memory of a computation does not depend on the number of threads. */
+void *asl_pool_take_uncounted(size_t bytes);
+
 /* Gives a block back; NULL is allowed. Cannot fail. */
 void asl_pool_give(void *block);
 

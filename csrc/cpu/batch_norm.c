@@ -12,8 +12,9 @@ typedef struct moments_job {
 
 static void moments_block(void *context, int64_t block) {
   moments_job *k = context;
-  int64_t first = block * BLOCK, pixels = min_i64(k->pixels - first, BLOCK);
-  norm_moments_of(&k->moments, block, k->x + first * k->moments.channels, pixels);
+  int64_t first = block * BLOCK;
+  asl_window w = {first, min_i64(k->pixels - first, BLOCK), 0, k->moments.channels};
+  norm_moments_of(&k->moments, block, k->x, &w);
 }
 
 static asl_status batch_statistics(const asl_call *call, asl_norm *n) {
@@ -48,9 +49,13 @@ ASL_KERNEL(batch_norm_backward) {
                    call->in[3], call->in[4], p->relu != 0));
   norm_scale(&n);
   asl_norm_grad grad = {.z = asl_f32(x), .dy = asl_f32(call->in[5]), .training = p->training != 0,
-                        .dz = call->out[0] ? asl_f32(call->out[0]) : NULL,
                         .dgamma = asl_f32(call->out[1]), .dbeta = asl_f32(call->out[2])};
-  asl_status status = norm_backward(&n, &grad);
+  asl_gradient gradient;
+  asl_status status = norm_gradient_new(&n, &grad, &gradient);
+  if (status == ASL_OK) {
+    if (call->out[0]) norm_gradient_all(&gradient, n.pixels, asl_f32(call->out[0]));
+    norm_gradient_free(&gradient);
+  }
   norm_free(&n);
   return status;
 }

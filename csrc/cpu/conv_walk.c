@@ -106,6 +106,7 @@ static void walk_line(const asl_conv *g, line_fn make, int64_t index, int64_t fi
     make(g, index, tap, &l);
     asl_span span;
     span.accumulate = tap > 0;
+    span.last = tap + ASL_MAX_TAPS >= g->kh * g->kw;
     for (int64_t t = first; t < min_i64(last, l.count); t += span.count) {
       next_span(&l, t, min_i64(last, l.count), &span);
       fn(context, &span);
@@ -120,13 +121,13 @@ void conv_walk_row(const asl_conv *g, int64_t row, int64_t first, int64_t last, 
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 /* Pixels per block: at most 128 KiB of the target, so that it stays in the second-level cache until
- * `finish`; whole tiles of the matrix product, which have 6 rows. */
+ * `ends`; whole tiles of the matrix product, which have 6 rows. */
 static int64_t block_pixels(int64_t channels) {
   int64_t pixels = 32768 / channels / 12 * 12;
   return pixels < 12 ? 12 : pixels > 96 ? 96 : pixels;
 }
 
-int64_t conv_blocks(const asl_conv *g) {
+int64_t dense_blocks(const asl_conv *g) {
   return g->n * g->ho * ceil_div(g->wo, block_pixels(g->o));
 }
 
@@ -134,7 +135,7 @@ typedef struct walk {
   const asl_conv *g;
   asl_span_fn fn;
   void *context;
-  const asl_finish *finish;
+  const asl_ends *ends;
   line_fn make;
   int64_t phases, block, blocks_per_line; /* the phases of a block follow each other */
 } walk;
@@ -144,14 +145,14 @@ static void walk_block(void *context, int64_t chunk) {
   int64_t phase = chunk % k->phases, block = chunk / k->phases;
   int64_t row = block / k->blocks_per_line, first = block % k->blocks_per_line * k->block;
   walk_line(k->g, k->make, row * k->phases + phase, first, first + k->block, k->fn, k->context);
-  if (k->finish)
-    k->finish->fn(k->finish->context, block, row * k->g->wo + first,
-                  min_i64(k->block, k->g->wo - first));
+  if (!k->ends || !k->ends->finish) return;
+  asl_window w = {row * k->g->wo + first, min_i64(k->block, k->g->wo - first), 0, k->g->o};
+  k->ends->finish(k->ends->context, block, &w);
 }
 
 void conv_walk(const asl_conv *g, bool to_dx, asl_span_fn fn, void *context,
-               const asl_finish *finish) {
-  walk k = {.g = g, .fn = fn, .context = context, .finish = finish, .make = line_of_y,
+               const asl_ends *ends) {
+  walk k = {.g = g, .fn = fn, .context = context, .ends = ends, .make = line_of_y,
             .phases = 1, .block = block_pixels(to_dx ? g->c : g->o)};
   int64_t rows = g->n * g->ho, pixels = g->wo;
   if (to_dx) {

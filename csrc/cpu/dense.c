@@ -7,6 +7,7 @@
 
 typedef struct job {
   const float *source, *weight;
+  const asl_ends *ends; /* NULL for dx */
   float *packed, *target;
   int64_t taps, groups;
   int64_t from, to;     /* channels of the source and of the target, per group */
@@ -52,14 +53,22 @@ static void multiply_span(void *context, const asl_span *span) {
   int64_t source_pixel = k->from * k->groups, target_pixel = k->to * k->groups;
   int count = segments_of(span, k->from, source_pixel, segments);
   const float *a = count ? k->source + span->tap[0].source * source_pixel : k->source;
-  float *c = k->target + span->target * target_pixel;
-  for (int64_t group = 0; group < k->groups; group++)
-    gemm_rows(span->count, a + group * k->from, span->source_step * source_pixel, segments, count,
-              k->packed + group * k->packed_group, k->taps * k->from, k->to, c + group * k->to,
-              span->target_step * target_pixel, span->accumulate);
+  const float *bias = k->ends ? k->ends->bias : NULL;
+  asl_product p = {.a_stride = span->source_step * source_pixel, .k = k->taps * k->from,
+                   .n = k->to, .segments = segments, .count = count,
+                   .c_stride = span->target_step * target_pixel, .accumulate = span->accumulate,
+                   .norm = k->ends && span->last ? k->ends->norm : NULL};
+  for (int64_t group = 0; group < k->groups; group++) {
+    p.a = a + group * k->from;
+    p.packed = k->packed + group * k->packed_group;
+    p.c = k->target + span->target * target_pixel + group * k->to;
+    p.bias = bias ? bias + group * k->to : NULL;
+    p.channel = group * k->to;
+    gemm_rows(span->count, &p);
+  }
 }
 
-static asl_status multiply(const asl_conv *g, bool to_dx, job *k, const asl_finish *finish) {
+static asl_status multiply(const asl_conv *g, bool to_dx, job *k) {
   k->taps = g->kh * g->kw;
   k->groups = g->groups;
   k->from = (to_dx ? g->o : g->c) / g->groups;
@@ -69,18 +78,18 @@ static asl_status multiply(const asl_conv *g, bool to_dx, job *k, const asl_fini
   ASL_TRY(take_scratch(g->groups * k->packed_group * (int64_t)sizeof(float), &packed));
   k->packed = packed;
   asl_parallel(g->groups, to_dx ? pack_for_dx : pack_for_y, k);
-  conv_walk(g, to_dx, multiply_span, k, finish);
+  conv_walk(g, to_dx, multiply_span, k, k->ends);
   asl_pool_give(packed);
   return ASL_OK;
 }
 
 asl_status dense_forward(const asl_conv *g, const float *x, const float *weight, float *y,
-                         const asl_finish *finish) {
-  job k = {.source = x, .weight = weight, .target = y};
-  return multiply(g, false, &k, finish);
+                         const asl_ends *ends) {
+  job k = {.source = x, .weight = weight, .target = y, .ends = ends};
+  return multiply(g, false, &k);
 }
 
 asl_status dense_dx(const asl_conv *g, const float *weight, const float *dy, float *dx) {
   job k = {.source = dy, .weight = weight, .target = dx};
-  return multiply(g, true, &k, NULL);
+  return multiply(g, true, &k);
 }

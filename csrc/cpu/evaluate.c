@@ -17,15 +17,9 @@ static void confusion_share(void *context, int64_t i) {
   share range = share_of(j->count, j->shares, i);
   int64_t *counts = j->counts + i * j->classes * j->classes;
   memset(counts, 0, (size_t)(j->classes * j->classes) * sizeof *counts);
-  for (int64_t k = range.first; k < range.end; k++) {
-    int label = j->labels[k], predicted = j->prediction[k];
-    if (label == IGNORE) continue;
-    if (label >= j->classes || predicted >= j->classes) {
-      note_fault(&j->fault, k);
-      return;
-    }
-    counts[label * j->classes + predicted]++;
-  }
+  int64_t fault = asl_confusion_add(j->prediction + range.first, j->labels + range.first,
+                                    range.end - range.first, j->classes, counts);
+  if (fault != NO_FAULT) note_fault(&j->fault, range.first + fault);
 }
 
 ASL_KERNEL(confusion) {
@@ -39,9 +33,7 @@ ASL_KERNEL(confusion) {
   ASL_TRY(take_scratch(j.shares * cells * (int64_t)sizeof *y, &scratch));
   j.counts = scratch;
   asl_parallel(j.shares, confusion_share, &j);
-  memset(y, 0, (size_t)cells * sizeof *y);
-  for (int64_t i = 0; i < j.shares; i++)
-    for (int64_t c = 0; c < cells; c++) y[c] += j.counts[i * cells + c];
+  asl_confusion_sum(j.counts, j.shares, classes, y);
   asl_pool_give(scratch);
   if (j.fault == NO_FAULT) return ASL_OK;
   bool label_at_fault = j.labels[j.fault] >= classes;

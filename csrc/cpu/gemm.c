@@ -1,6 +1,7 @@
 #include "cpu/gemm.h"
 
 #include "cpu/kernel.h"
+#include "cpu/norm_value.h"
 #include "cpu/simd.h"
 
 /* ---- packing --------------------------------------------------------------------------------- */
@@ -19,26 +20,22 @@ void gemm_pack(const float *b, int64_t row_stride, int64_t column_stride, int64_
 }
 
 /* ---- C = A B --------------------------------------------------------------------------------- */
-typedef struct product {
-  const float *a, *panel;
-  int64_t a_stride, c_stride;
-  const asl_segment *segments;
-  int count;
-  bool accumulate;
-} product;
+ALWAYS_INLINE v8 start_of(const asl_product *p, const float *c, int64_t column, int64_t columns) {
+  if (p->accumulate) return v8_load_some(c, columns);
+  return p->bias ? v8_load_some(p->bias + column, columns) : v8_zero();
+}
 
-/* rows x (8 vectors) of C, of which `columns` exist. */
-ALWAYS_INLINE void tile(int rows, int vectors, const product *p, const float *a, float *c,
-                        int64_t columns) {
+/* rows x (8 vectors) of C from column `column` on, of which `columns` exist. */
+ALWAYS_INLINE void tile(int rows, int vectors, const asl_product *p, const float *a, float *c,
+                        int64_t column, int64_t columns) {
   v8 sum[GEMM_ROWS][2];
   UNROLL for (int i = 0; i < rows; i++)
     UNROLL for (int v = 0; v < vectors; v++)
-      sum[i][v] = p->accumulate
-                      ? v8_load_some(c + i * p->c_stride + v * LANES, columns - v * LANES)
-                      : v8_zero();
+      sum[i][v] = start_of(p, c + i * p->c_stride + v * LANES, column + v * LANES,
+                           columns - v * LANES);
   for (int s = 0; s < p->count; s++) {
     const float *x = a + p->segments[s].a;
-    const float *b = p->panel + p->segments[s].b * GEMM_COLUMNS;
+    const float *b = p->packed + column * p->k + p->segments[s].b * GEMM_COLUMNS;
     for (int64_t k = 0; k < p->segments[s].length; k++, b += GEMM_COLUMNS) {
       v8 b0 = v8_load(b), b1 = vectors > 1 ? v8_load(b + LANES) : v8_zero();
       UNROLL for (int i = 0; i < rows; i++) {
@@ -48,34 +45,35 @@ ALWAYS_INLINE void tile(int rows, int vectors, const product *p, const float *a,
       }
     }
   }
-  UNROLL for (int i = 0; i < rows; i++)
-    UNROLL for (int v = 0; v < vectors; v++)
-      v8_store_some(c + i * p->c_stride + v * LANES, sum[i][v], columns - v * LANES);
+  UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int v = 0; v < vectors; v++) {
+      int64_t channel = p->channel + column + v * LANES, lanes = columns - v * LANES;
+      if (p->norm) sum[i][v] = norm_act(p->norm, sum[i][v], channel, lanes);
+      v8_store_some(c + i * p->c_stride + v * LANES, sum[i][v], lanes);
+    }
+  }
 }
 
-ALWAYS_INLINE void tile_of(int rows, const product *p, const float *a, float *c, int64_t columns) {
-  if (columns >= GEMM_COLUMNS) tile(rows, 2, p, a, c, GEMM_COLUMNS);
-  else if (columns > LANES) tile(rows, 2, p, a, c, columns);
-  else tile(rows, 1, p, a, c, columns);
+ALWAYS_INLINE void tile_of(int rows, const asl_product *p, int64_t row, int64_t column) {
+  const float *a = p->a + row * p->a_stride;
+  float *c = p->c + row * p->c_stride + column;
+  int64_t columns = p->n - column;
+  if (columns >= GEMM_COLUMNS) tile(rows, 2, p, a, c, column, GEMM_COLUMNS);
+  else if (columns > LANES) tile(rows, 2, p, a, c, column, columns);
+  else tile(rows, 1, p, a, c, column, columns);
 }
 
-void gemm_rows(int64_t rows, const float *a, int64_t a_stride, const asl_segment *segments,
-               int count, const float *packed, int64_t k, int64_t n, float *c, int64_t c_stride,
-               bool accumulate) {
-  product p = {.a_stride = a_stride, .c_stride = c_stride, .segments = segments, .count = count,
-               .accumulate = accumulate};
-  for (int64_t j = 0; j < n; j += GEMM_COLUMNS) {
-    p.panel = packed + j * k;
+void gemm_rows(int64_t rows, const asl_product *given) {
+  const asl_product p = *given; /* which the compiler sees nobody write */
+  for (int64_t j = 0; j < p.n; j += GEMM_COLUMNS) {
     for (int64_t i = 0; i < rows; i += GEMM_ROWS) {
-      const float *ai = a + i * a_stride;
-      float *ci = c + i * c_stride + j;
       switch (rows - i) {
-        case 1: tile_of(1, &p, ai, ci, n - j); break;
-        case 2: tile_of(2, &p, ai, ci, n - j); break;
-        case 3: tile_of(3, &p, ai, ci, n - j); break;
-        case 4: tile_of(4, &p, ai, ci, n - j); break;
-        case 5: tile_of(5, &p, ai, ci, n - j); break;
-        default: tile_of(6, &p, ai, ci, n - j); break;
+        case 1: tile_of(1, &p, i, j); break;
+        case 2: tile_of(2, &p, i, j); break;
+        case 3: tile_of(3, &p, i, j); break;
+        case 4: tile_of(4, &p, i, j); break;
+        case 5: tile_of(5, &p, i, j); break;
+        default: tile_of(6, &p, i, j); break;
       }
     }
   }

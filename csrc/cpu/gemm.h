@@ -5,7 +5,7 @@
 #ifndef ASL_CPU_GEMM_H
 #define ASL_CPU_GEMM_H
 
-#include "cpu/cpu.h"
+#include "cpu/norm.h"
 
 enum { GEMM_COLUMNS = 16, GEMM_ROWS = 6 };
 
@@ -27,11 +27,21 @@ int64_t gemm_packed_count(int64_t k, int64_t n);
 void gemm_pack(const float *b, int64_t row_stride, int64_t column_stride, int64_t first,
                int64_t last, int64_t k, int64_t n, float *packed);
 
-/* C (rows x n) = sum over segments of A B, or C + that; A and C have row strides. Without segments
- * the sum is 0. */
-void gemm_rows(int64_t rows, const float *a, int64_t a_stride, const asl_segment *segments,
-               int count, const float *packed, int64_t k, int64_t n, float *c, int64_t c_stride,
-               bool accumulate);
+/* C = norm(start + sum over segments of A B), where start is C (accumulate), the bias of every
+ * column or 0. A and C have row strides. */
+typedef struct asl_product {
+  const float *a, *packed; /* packed: k rows in all */
+  int64_t a_stride, k, n;
+  const asl_segment *segments;
+  int count;
+  float *c;
+  int64_t c_stride;
+  const float *bias;    /* of column 0, or NULL */
+  const asl_norm *norm; /* or NULL; `channel`: of column 0 */
+  int64_t channel;
+  bool accumulate;
+} asl_product;
+void gemm_rows(int64_t rows, const asl_product *p);
 
 /* C (m x n) = A^T B for A (rows x m) and B (rows x n), or C + that. n is a multiple of 16. */
 void gemm_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const float *b,

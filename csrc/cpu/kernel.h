@@ -39,6 +39,24 @@ static inline asl_status take_scratch(int64_t bytes, void **out) {
                   (long long)bytes, (long long)asl_pool_memory().live);
 }
 
+/* Scratch for the chunks that run at a time: `floats` for each thread, whose own begin at
+ * thread_floats(). asl_pool_give(data) when done. ASL_ENOMEM. */
+typedef struct thread_scratch {
+  float *data;
+  int64_t floats; /* whole cache lines */
+} thread_scratch;
+static inline asl_status take_thread_scratch(int64_t floats, thread_scratch *out) {
+  out->floats = ceil_div(floats, 16) * 16;
+  size_t bytes = (size_t)(out->floats * asl_threads()) * sizeof(float);
+  out->data = asl_pool_take_uncounted(bytes);
+  if (out->data) return ASL_OK;
+  return asl_fail(ASL_ENOMEM, "out of memory: asked for %zu bytes of scratch, %lld are in use",
+                  bytes, (long long)asl_pool_memory().live);
+}
+static inline float *thread_floats(const thread_scratch *s) {
+  return s->data + asl_worker() * s->floats;
+}
+
 /* The lowest position at which any chunk found something wrong: the same for any schedule. */
 typedef _Atomic int64_t first_fault;
 enum { NO_FAULT = -1 };

@@ -1,6 +1,7 @@
 #include "cpu/labels.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cpu/kernel.h"
 
@@ -53,4 +54,24 @@ asl_status asl_label_fail(const char *what, const asl_tensor *map, int64_t posit
   }
   return asl_fail(ASL_EDATA, "%s %d at %s: the classes are 0 to %lld, label %d is ignored", what,
                   asl_u8(map)[position], place, (long long)classes - 1, IGNORE);
+}
+
+/* Neighbours mostly belong to the same cell: they are counted before memory is touched. */
+int64_t asl_confusion_add(const uint8_t *prediction, const uint8_t *labels, int64_t n,
+                          int64_t classes, int64_t *counts) {
+  for (int64_t i = 0, end; i < n; i = end) {
+    const int label = labels[i], predicted = prediction[i];
+    for (end = i + 1; end < n && labels[end] == label && prediction[end] == predicted;) end++;
+    if (label == IGNORE) continue;
+    if (label >= classes || predicted >= classes) return i;
+    counts[label * classes + predicted] += end - i;
+  }
+  return NO_FAULT;
+}
+
+void asl_confusion_sum(const int64_t *counts, int64_t shares, int64_t classes, int64_t *y) {
+  const int64_t cells = classes * classes;
+  memset(y, 0, (size_t)cells * sizeof *y);
+  for (int64_t i = 0; i < shares; i++)
+    for (int64_t c = 0; c < cells; c++) y[c] += counts[i * cells + c];
 }

@@ -8,6 +8,8 @@ enum { IGNORE = 255 };
 
 #define asl_labels_check ASL_LOCAL(asl_labels_check)
 #define asl_label_fail ASL_LOCAL(asl_label_fail)
+#define asl_confusion_add ASL_LOCAL(asl_confusion_add)
+#define asl_confusion_sum ASL_LOCAL(asl_confusion_sum)
 
 /* Counts the labels that are not IGNORE into *valid. ASL_EDATA when one is not below `classes`:
  * the message has its value and its place. */
@@ -16,5 +18,13 @@ asl_status asl_labels_check(const asl_tensor *labels, int64_t classes, int64_t *
 /* The message for a value outside the classes at a flat position of a map; ASL_EDATA. */
 asl_status asl_label_fail(const char *what, const asl_tensor *map, int64_t position,
                           int64_t classes);
+
+/* Adds n pixels to counts[label][prediction], (classes, classes), without those labelled IGNORE.
+ * Returns the position of the first value that is no class, or -1; what follows it is not added. */
+int64_t asl_confusion_add(const uint8_t *prediction, const uint8_t *labels, int64_t n,
+                          int64_t classes, int64_t *counts);
+
+/* y = the sum of the shares' counts. */
+void asl_confusion_sum(const int64_t *counts, int64_t shares, int64_t classes, int64_t *y);
 
 #endif

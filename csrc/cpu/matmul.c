@@ -14,8 +14,10 @@ static void multiply_block(void *context, int64_t block) {
   const job *j = context;
   int64_t first = block * BLOCK, rows = min_i64(j->m - first, BLOCK);
   asl_segment all = {0, 0, j->k};
-  gemm_rows(rows, j->a + first * j->k, j->k, &all, 1, j->packed, j->k, j->n, j->y + first * j->n,
-            j->n, false);
+  asl_product p = {.a = j->a + first * j->k, .a_stride = j->k, .packed = j->packed, .k = j->k,
+                   .n = j->n, .segments = &all, .count = 1, .c = j->y + first * j->n,
+                   .c_stride = j->n};
+  gemm_rows(rows, &p);
 }
 
 ASL_KERNEL(matmul) {

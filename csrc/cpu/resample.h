@@ -16,7 +16,6 @@ typedef struct asl_axis {
 
 #define asl_axis_new ASL_LOCAL(asl_axis_new)
 #define asl_lerp_row ASL_LOCAL(asl_lerp_row)
-#define asl_lerp_row_padded ASL_LOCAL(asl_lerp_row_padded)
 
 /* ASL_ENOMEM. Free with asl_axis_free(), which allows an axis that was never made ({0}). */
 asl_status asl_axis_new(int64_t in, int64_t out, bool align_corners, asl_axis *axis);
@@ -27,15 +26,5 @@ static inline int64_t asl_bands(const asl_axis *axis) { return axis->in > 1 ? ax
 
 /* y[i] = asl_lerp(a[i], b[i], t) */
 void asl_lerp_row(const float *a, const float *b, float t, int64_t n, float *y);
-
-/* The same for `pixels` pixels of `channels`, in y padded to a multiple of eight with values below
- * any logit, and at least two pixels, so that pixel i + 1 may always be read. */
-void asl_lerp_row_padded(const float *a, const float *b, float t, int64_t pixels, int64_t channels,
-                         float *y);
-
-/* Floats in such a row. */
-static inline int64_t asl_padded_row(int64_t pixels, int64_t channels) {
-  return (pixels > 1 ? pixels : 2) * ((channels + 7) / 8 * 8);
-}
 
 #endif

@@ -183,6 +183,20 @@ static inline v8 v8_exp_nonpositive(v8 x) {
   return v8_mul(p, v8_exp2i(n));
 }
 
+/* 2^x for x <= 0 (or above by rounding), relative error below 1e-7; below -125 it gives 2^-125. The
+ * polynomial is the relative minimax one of 2^r on [-1/2, 1/2] that has p(0) = 1. */
+static inline v8 v8_exp2_nonpositive(v8 x) {
+  x = v8_max(v8_set(-125.0f), x); /* in this order NaN stays NaN */
+  v8 n = v8_round(x), r = v8_sub(x, n);
+  v8 p = v8_set(1.535336205e-4f);
+  p = v8_fma(p, r, v8_set(1.339887459e-3f));
+  p = v8_fma(p, r, v8_set(9.618437359e-3f));
+  p = v8_fma(p, r, v8_set(5.550332471e-2f));
+  p = v8_fma(p, r, v8_set(2.402264791e-1f));
+  p = v8_fma(p, r, v8_set(6.931472029e-1f));
+  return v8_mul(v8_fma(p, r, v8_set(1.0f)), v8_exp2i(n));
+}
+
 /* Natural logarithm, relative error below 1e-7; log 0 = -infinity, log of x < 0 and NaN is NaN. */
 static inline v8 v8_log(v8 x) {
   const v8 tiny = v8_set(0x1p-126f), infinite = v8_set(INFINITY), one = v8_set(1.0f);

@@ -12,11 +12,11 @@ typedef struct job {
 
 static void do_row(const job *j, const float *x, float *y) {
   if (j->log) {
-    softmax_row row = softmax_of(x, j->n, NULL);
+    softmax_row row = softmax_of(x, j->n, 1, NULL);
     float log_sum = v8_log_lane(row.sum);
     for (int64_t i = 0; i < j->n; i++) y[i] = (x[i] - row.max) - log_sum;
   } else {
-    softmax_row row = softmax_of(x, j->n, y);
+    softmax_row row = softmax_of(x, j->n, 1, y);
     for (int64_t i = 0; i < j->n; i++) y[i] /= row.sum;
   }
 }

@@ -268,7 +268,7 @@ static int container_write(lua_State *L) {
   asl_tensor **tensors = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *tensors, 0);
   for (lua_Integer i = 0; i < count; i++) {
     lua_rawgeti(L, 3, i + 1);
-    tensors[i] = asl_lua_check_tensor(L, -1); /* the table at 3 keeps it alive */
+    tensors[i] = asl_lua_read_tensor(L, -1); /* the table at 3 keeps it alive */
     lua_pop(L, 1);
   }
   asl_lua_check(L, asl_container_write(path, header, bytes, tensors, count));

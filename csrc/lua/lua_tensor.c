@@ -69,6 +69,12 @@ asl_tensor *asl_lua_check_tensor(lua_State *L, int arg) {
   return box->tensor;
 }
 
+asl_tensor *asl_lua_read_tensor(lua_State *L, int arg) {
+  asl_tensor *t = asl_lua_check_tensor(L, arg);
+  asl_lua_check(L, asl_settle(t));
+  return t;
+}
+
 asl_tensor *asl_lua_opt_tensor(lua_State *L, int arg) {
   return lua_isnoneornil(L, arg) ? NULL : asl_lua_check_tensor(L, arg);
 }
@@ -230,7 +236,7 @@ static int tensor_from_bytes(lua_State *L) {
 
 /* core.uniform_(t, seed, purpose, stream, low, high): element e from word e%4 of counter e/4. */
 static int tensor_uniform(lua_State *L) {
-  asl_tensor *t = asl_lua_check_tensor(L, 1);
+  asl_tensor *t = asl_lua_read_tensor(L, 1);
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2), stream = (uint64_t)luaL_checkinteger(L, 4);
   uint32_t purpose = (uint32_t)luaL_checkinteger(L, 3);
   float low = (float)luaL_optnumber(L, 5, 0), high = (float)luaL_optnumber(L, 6, 1);
@@ -246,7 +252,7 @@ static int tensor_uniform(lua_State *L) {
 
 /* core.normal_(t, seed, purpose, stream): standard normal by Box and Muller (1958). */
 static int tensor_normal(lua_State *L) {
-  asl_tensor *t = asl_lua_check_tensor(L, 1);
+  asl_tensor *t = asl_lua_read_tensor(L, 1);
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2), stream = (uint64_t)luaL_checkinteger(L, 4);
   uint32_t purpose = (uint32_t)luaL_checkinteger(L, 3);
   luaL_argcheck(L, t->dtype == ASL_F32 && asl_tensor_contiguous(t), 1, "must be a contiguous f32");
@@ -306,7 +312,7 @@ static void push_element(lua_State *L, const asl_tensor *t, int64_t position) {
 }
 
 static int tensor_item(lua_State *L) {
-  asl_tensor *t = asl_lua_check_tensor(L, 1);
+  asl_tensor *t = asl_lua_read_tensor(L, 1);
   char text[128];
   if (asl_tensor_count(t) != 1)
     return luaL_error(L, "item() reads one number, this is %s", asl_tensor_text(t, text));
@@ -329,13 +335,13 @@ static int64_t push_nested(lua_State *L, const asl_tensor *t, int depth, int64_t
 }
 
 static int tensor_totable(lua_State *L) {
-  push_nested(L, asl_lua_check_tensor(L, 1), 0, 0);
+  push_nested(L, asl_lua_read_tensor(L, 1), 0, 0);
   return 1;
 }
 
 static asl_tensor *push_contiguous(lua_State *L, int arg) {
   asl_tensor *t;
-  asl_lua_check(L, asl_contiguous(asl_lua_check_tensor(L, arg), &t));
+  asl_lua_check(L, asl_contiguous(asl_lua_read_tensor(L, arg), &t));
   asl_lua_push_tensor(L, t);
   return t;
 }
@@ -359,7 +365,7 @@ static int tensor_digest(lua_State *L) {
 
 /* A summary that costs one pass: smallest, mean, largest, and whether all are finite. */
 static int tensor_summary(lua_State *L) {
-  asl_tensor *t = asl_lua_check_tensor(L, 1);
+  asl_tensor *t = asl_lua_read_tensor(L, 1);
   double low = INFINITY, high = -INFINITY, sum = 0;
   int64_t n = asl_tensor_count(t), bad = 0;
   for (int64_t i = 0; i < n; i++) {

@@ -21,6 +21,8 @@ void asl_lua_push_tensor(lua_State *L, asl_tensor *t);
 
 /* The tensor at `arg`, not retained; raises when it is none or was released. */
 asl_tensor *asl_lua_check_tensor(lua_State *L, int arg);
+/* The same for reading or writing its values, which a pending tensor computes now. */
+asl_tensor *asl_lua_read_tensor(lua_State *L, int arg);
 asl_tensor *asl_lua_opt_tensor(lua_State *L, int arg); /* NULL for nil or none */
 
 /* The value of table[key] at stack index `table`, with the type checked and a default. */
@@ -42,5 +44,6 @@ void asl_lua_open_interrupt(lua_State *L); /* ... called by it: SIGINT and SIGTE
 void asl_lua_open_io(lua_State *L);        /* files, JSON, digests, checkpoint container */
 void asl_lua_open_data(lua_State *L);      /* pictures, sources, loader, augmentation, order */
 void asl_lua_open_rooms(lua_State *L);     /* the procedural data set */
+void asl_lua_open_profile(lua_State *L);   /* spans of time, the roofline */
 
 #endif

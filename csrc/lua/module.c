@@ -21,5 +21,6 @@ int luaopen_asl_core(lua_State *L) {
   asl_lua_open_io(L);
   asl_lua_open_data(L);
   asl_lua_open_rooms(L);
+  asl_lua_open_profile(L);
   return 1;
 }

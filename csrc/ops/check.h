@@ -38,9 +38,14 @@ static inline asl_status need_dtype(const asl_call *call, int i, asl_dtype dtype
                   asl_dtype_name(call->in[i]->dtype));
 }
 
-static inline asl_status need_floats(const asl_call *call) {
-  for (int i = 0; i < asl_op_get(call->op)->n_in; i++) ASL_TRY(need_dtype(call, i, ASL_F32));
+/* The first n inputs are f32. */
+static inline asl_status need_n_floats(const asl_call *call, int n) {
+  for (int i = 0; i < n; i++) ASL_TRY(need_dtype(call, i, ASL_F32));
   return ASL_OK;
+}
+
+static inline asl_status need_floats(const asl_call *call) {
+  return need_n_floats(call, asl_op_get(call->op)->n_in);
 }
 
 static inline asl_status need_rank(const asl_call *call, int i, int rank, const char *axes) {

@@ -110,19 +110,23 @@ CHECK(conv_bn_act) {
 CHECK(conv_bn_act_backward) {
   P(conv_bn_act_backward);
   asl_shape y;
-  ASL_TRY(need_floats(call));
+  ASL_TRY(need_n_floats(call, 9));
+  ASL_TRY(need_dtype(call, 9, ASL_F64));
   ASL_TRY(convolution(call, GEOMETRY(p), &y, macs));
   ASL_TRY(need_channels(call, 2, 4, y.size[3]));
   ASL_TRY(need_channels(call, 6, 8, y.size[3]));
   ASL_TRY(need_shape(call, 4, y));
   ASL_TRY(need_shape(call, 5, y));
   ASL_TRY(need_shape(call, 8, y));
+  ASL_TRY(need_shape(call, 9, (asl_shape){2, {2, y.size[3]}}));
   asl_spec channels = spec(ASL_F32, shape1(y.size[3]));
   if (p->need_dx) out[0] = like(IN(0));
   if (p->need_dweight) out[1] = like(IN(1));
   if (p->need_dbias) out[2] = channels;
   if (p->need_dgamma) out[3] = out[4] = channels;
   if (p->need_dresidual) out[5] = spec(ASL_F32, y);
+  if (p->need_dx && asl_pending_of(IN(0)))
+    out[6] = spec(ASL_F64, (asl_shape){2, {2, IN(0)->shape.size[3]}});
   *macs *= (p->need_dx != 0) + (p->need_dweight != 0);
   return ASL_OK;
 }
@@ -221,59 +225,108 @@ CHECK(softmax) {
 }
 SAME_CHECK(log_softmax, asl_check_softmax)
 
-/* logits (N,h,w,C), labels u8 (N,H,W), class_weight (C); labels of the logits' size if `same`. */
-static asl_status need_labelled(const asl_call *call, bool same) {
+/* logits (N,h,w,C) of classes that fit into class maps. */
+static asl_status need_logits(const asl_call *call) {
   ASL_TRY(need_dtype(call, 0, ASL_F32));
   ASL_TRY(need_picture(call, 0));
   ASL_TRY(need_pixels(call, 0));
-  ASL_TRY(need_dtype(call, 1, ASL_U8));
-  ASL_TRY(need_rank(call, 1, 3, "N,H,W"));
-  const int64_t *x = IN(0)->shape.size, *l = IN(1)->shape.size;
-  if (x[3] < 1 || x[3] > 255)
-    return asl_fail(ASL_EINVAL, "logits have %lld classes; class maps hold 1 to 255",
-                    (long long)x[3]);
-  asl_shape labels = {3, {x[0], same ? x[1] : l[1], same ? x[2] : l[2]}};
-  ASL_TRY(need_shape(call, 1, labels));
+  if (last(IN(0)) >= 1 && last(IN(0)) <= 255) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "logits have %lld classes; class maps hold 1 to 255",
+                  (long long)last(IN(0)));
+}
+
+/* A map (N,H,W) for every pixel of the logits' pictures, at any size or at the logits' own. */
+static asl_status need_map(const asl_call *call, int i, asl_dtype dtype, bool same) {
+  ASL_TRY(need_dtype(call, i, dtype));
+  ASL_TRY(need_rank(call, i, 3, "N,H,W"));
+  const int64_t *x = IN(0)->shape.size, *map = IN(i)->shape.size;
+  return need_shape(call, i, (asl_shape){3, {x[0], same ? x[1] : map[1], same ? x[2] : map[2]}});
+}
+
+static asl_status need_temperature(double temperature) {
+  if (temperature >= 1e-3 && temperature <= 1e3) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "temperature must be 0.001 to 1000, not %g", temperature);
+}
+
+/* logits, labels u8 (N,H,W), class_weight (C), pixel_weight like the labels. */
+static asl_status need_labelled(const asl_call *call, bool same, double smoothing,
+                                double temperature) {
+  ASL_TRY(need_logits(call));
+  ASL_TRY(need_map(call, 1, ASL_U8, same));
   ASL_TRY(need_dtype(call, 2, ASL_F32));
-  return need_shape(call, 2, shape1(x[3]));
+  ASL_TRY(need_shape(call, 2, shape1(last(IN(0)))));
+  ASL_TRY(need_dtype(call, 3, ASL_F32));
+  ASL_TRY(need_shape(call, 3, IN(1)->shape));
+  if (!(smoothing >= 0 && smoothing <= 1))
+    return asl_fail(ASL_EINVAL, "smoothing must be in [0, 1], not %g", smoothing);
+  return need_temperature(temperature);
+}
+
+static void loss_specs(const asl_call *call, asl_spec out[]) {
+  out[0] = scalar(ASL_F32);
+  out[1] = scalar(ASL_I64);
+  out[2] = like(IN(0)); /* dlogits, of those ops that have it */
 }
 
 CHECK(cross_entropy) {
   (void)macs;
-  ASL_TRY(need_labelled(call, true));
-  out[0] = scalar(ASL_F32);
-  out[1] = scalar(ASL_I64);
+  P(cross_entropy);
+  ASL_TRY(need_labelled(call, true, p->smoothing, p->temperature));
+  loss_specs(call, out);
   return ASL_OK;
 }
 
 CHECK(cross_entropy_backward) {
   (void)macs;
-  ASL_TRY(need_labelled(call, true));
-  ASL_TRY(need_dtype(call, 3, ASL_F32));
-  ASL_TRY(need_shape(call, 3, (asl_shape){0}));
+  P(cross_entropy_backward);
+  ASL_TRY(need_labelled(call, true, p->smoothing, p->temperature));
+  ASL_TRY(need_dtype(call, 4, ASL_F32));
+  ASL_TRY(need_shape(call, 4, (asl_shape){0}));
   out[0] = like(IN(0));
   return ASL_OK;
 }
 
 CHECK(upsample_cross_entropy) {
   (void)macs;
-  ASL_TRY(need_labelled(call, false));
-  out[0] = scalar(ASL_F32);
-  out[1] = scalar(ASL_I64);
-  out[2] = like(IN(0));
+  P(upsample_cross_entropy);
+  ASL_TRY(need_labelled(call, false, p->smoothing, p->temperature));
+  loss_specs(call, out);
+  return ASL_OK;
+}
+
+CHECK(upsample_soft_cross_entropy) {
+  (void)macs;
+  P(upsample_soft_cross_entropy);
+  ASL_TRY(need_logits(call));
+  ASL_TRY(need_dtype(call, 1, ASL_F32));
+  ASL_TRY(need_shape(call, 1, IN(0)->shape));
+  ASL_TRY(need_positive("height", p->height));
+  ASL_TRY(need_positive("width", p->width));
+  asl_shape map = {3, {IN(0)->shape.size[0], p->height, p->width}};
+  ASL_TRY(need_dtype(call, 2, ASL_U8));
+  ASL_TRY(need_shape(call, 2, map));
+  ASL_TRY(need_dtype(call, 3, ASL_F32));
+  ASL_TRY(need_shape(call, 3, map));
+  ASL_TRY(need_temperature(p->temperature));
+  loss_specs(call, out);
   return ASL_OK;
 }
 
 CHECK(upsample_argmax) {
   (void)macs;
   P(upsample_argmax);
-  asl_shape y;
-  ASL_TRY(resampled(call, p->height, p->width, &y));
-  if (y.size[3] < 1 || y.size[3] > 255)
-    return asl_fail(ASL_EINVAL, "logits have %lld classes; class maps hold 1 to 255",
-                    (long long)y.size[3]);
-  y.rank = 3;
-  out[0] = spec(ASL_U8, y);
+  ASL_TRY(need_logits(call));
+  ASL_TRY(need_positive("height", p->height));
+  ASL_TRY(need_positive("width", p->width));
+  out[0] = spec(ASL_U8, (asl_shape){3, {IN(0)->shape.size[0], p->height, p->width}});
+  return ASL_OK;
+}
+
+CHECK(upsample_confusion) {
+  (void)macs;
+  ASL_TRY(need_logits(call));
+  ASL_TRY(need_map(call, 1, ASL_U8, false));
+  out[0] = spec(ASL_I64, (asl_shape){2, {last(IN(0)), last(IN(0))}});
   return ASL_OK;
 }
 

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/parallel.h"
+#include "base/pool.h"
+#include "base/trace.h"
 #include "ops/check.h"
 #include "ops/ops.h"
 
@@ -34,7 +35,8 @@ static void parse_table(void) {
     GRAD = ASL_OP_GRAD,
     NONE = ASL_OP_NONE,
     INPLACE = ASL_OP_INPLACE,
-    STRIDED = ASL_OP_STRIDED
+    STRIDED = ASL_OP_STRIDED,
+    PENDING = ASL_OP_PENDING
   };
   asl_op_info *info;
 #define I(name_, value_)                                                                           \
@@ -88,6 +90,44 @@ void asl_backend_register(asl_device device, const asl_backend *backend) {
 }
 int64_t asl_macs(void) { return macs_total; }
 void asl_check_finite(bool on) { finite_wanted = on; }
+
+/* ---- pending tensors --------------------------------------------------------------------------- */
+const asl_pending *asl_pending_of(const asl_tensor *t) {
+  const asl_pending *p = t->storage->pending;
+  return p && t->offset == 0 && asl_tensor_contiguous(t) &&
+                 asl_shape_equal(t->shape, p->z->shape)
+             ? p
+             : NULL;
+}
+
+asl_status asl_settle(asl_tensor *t) {
+  asl_storage *s = t->storage;
+  if (s->data) return ASL_OK;
+  ASL_TRY(asl_tensor_allocate(t));
+  asl_status status = backends[s->device]->settle(s->pending, s->data);
+  if (status == ASL_OK) return ASL_OK;
+  asl_pool_give(s->data);
+  s->data = NULL;
+  return status;
+}
+
+/* What is changed in place is no longer what it was made from. */
+static asl_status forget_pending(asl_tensor *t) {
+  ASL_TRY(asl_settle(t));
+  asl_tensor_forget_pending(t);
+  return ASL_OK;
+}
+
+static asl_status settle_inputs(const asl_call *call, const asl_op_info *info) {
+  for (int i = 0; i < info->n_in; i++) {
+    asl_tensor *t = call->in[i];
+    bool takes_pending = i == 0 && (info->flags & ASL_OP_PENDING);
+    if (!t || !t->storage->pending || info->in[i].shape_only || asl_views[call->op]) continue;
+    if (i == 0 && (info->flags & ASL_OP_INPLACE)) ASL_TRY(forget_pending(t));
+    else if (!takes_pending || !asl_pending_of(t)) ASL_TRY(asl_settle(t));
+  }
+  return ASL_OK;
+}
 
 /* ---- one call -------------------------------------------------------------------------------- */
 static asl_status check_inputs(const asl_call *call, const asl_op_info *info) {
@@ -145,15 +185,18 @@ static asl_status allocate(asl_call *call, const asl_op_info *info, const asl_sp
   for (int i = 0; i < info->n_out; i++) {
     bool only_for_gradient = info->out[i].saved && info->out[i].optional;
     if (!spec[i].present || (only_for_gradient && !wanted)) continue;
-    ASL_TRY(asl_tensor_new(spec[i].dtype, spec[i].shape, device, &call->out[i]));
+    bool hollow = i == 0 && wanted && (info->flags & ASL_OP_PENDING);
+    ASL_TRY((hollow ? asl_tensor_new_hollow : asl_tensor_new)(spec[i].dtype, spec[i].shape, device,
+                                                              &call->out[i]));
   }
   return ASL_OK;
 }
 
 static asl_status check_outputs_finite(const asl_call *call, const asl_op_info *info) {
   for (int i = 0; i < info->n_out; i++) {
-    const asl_tensor *t = call->out[i];
+    asl_tensor *t = call->out[i];
     if (!t || t->dtype != ASL_F32) continue;
+    ASL_TRY(asl_settle(t));
     const float *x = asl_f32(t);
     for (int64_t k = 0, n = asl_tensor_count(t); k < n; k++)
       if (!isfinite(x[k]))
@@ -164,12 +207,37 @@ static asl_status check_outputs_finite(const asl_call *call, const asl_op_info *
   return ASL_OK;
 }
 
+/* What a call must move at least: every input and output once; of the table that rows are taken from
+ * or put into, only those rows. */
+static int64_t bytes_of(const asl_call *call, const asl_op_info *info) {
+  int64_t bytes = 0;
+  for (int i = 0; i < info->n_in; i++)
+    if (call->in[i] && !info->in[i].shape_only) bytes += asl_tensor_bytes(call->in[i]);
+  for (int i = 0; i < info->n_out; i++)
+    if (call->out[i]) bytes += asl_tensor_bytes(call->out[i]);
+  if (call->op == ASL_OP_gather_rows)
+    bytes += asl_tensor_bytes(call->out[0]) - asl_tensor_bytes(call->in[0]);
+  if (call->op == ASL_OP_scatter_rows)
+    bytes += asl_tensor_bytes(call->in[2]) - asl_tensor_bytes(call->in[0]);
+  return bytes;
+}
+
+static asl_status run_kernel(asl_kernel_fn kernel, const asl_call *call, const asl_op_info *info,
+                             int64_t macs) {
+  if (!asl_trace_on()) return kernel(call);
+  int64_t span = asl_trace_begin(info->name, call->at);
+  asl_status status = kernel(call);
+  asl_trace_end(span, macs, bytes_of(call, info));
+  return status;
+}
+
 static asl_status compute(asl_call *call, const asl_op_info *info, asl_tensor *made[]) {
   asl_spec spec[ASL_MAX_OUT] = {0};
   int64_t macs = 0;
   ASL_TRY(check_inputs(call, info));
   ASL_TRY(check_in_place(call, info));
   ASL_TRY(checks[call->op](call, spec, &macs));
+  ASL_TRY(settle_inputs(call, info));
   ASL_TRY(make_contiguous(call, info, made));
   bool wanted = (info->flags & ASL_OP_GRAD) && asl_grad_wanted && asl_grad_wanted(call);
   if (asl_views[call->op]) {
@@ -183,7 +251,7 @@ static asl_status compute(asl_call *call, const asl_op_info *info, asl_tensor *m
     return asl_fail(ASL_ENOTSUP, "not supported on device \"%s\"",
                     asl_device_name(call->in[0]->storage->device));
   if (info->flags & ASL_OP_INPLACE) call->in[0]->storage->writes++;
-  ASL_TRY(kernel(call));
+  ASL_TRY(run_kernel(kernel, call, info, macs));
   macs_total += macs;
   if (finite_wanted) ASL_TRY(check_outputs_finite(call, info));
   return wanted ? asl_record(call) : ASL_OK;

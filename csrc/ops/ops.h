@@ -4,7 +4,7 @@
 
 #include "tensor/tensor.h"
 
-enum { ASL_MAX_IN = 9, ASL_MAX_OUT = 6, ASL_MAX_PARAMS = 16 };
+enum { ASL_MAX_IN = 10, ASL_MAX_OUT = 7, ASL_MAX_PARAMS = 16 };
 
 /* Parameters: a struct of 8-byte fields per op, so that it is also an array of asl_param. */
 typedef union asl_param {
@@ -32,7 +32,13 @@ typedef enum asl_op {
   ASL_OP_COUNT
 } asl_op;
 
-enum { ASL_OP_GRAD = 1, ASL_OP_NONE = 2, ASL_OP_INPLACE = 4, ASL_OP_STRIDED = 8 };
+enum {
+  ASL_OP_GRAD = 1,
+  ASL_OP_NONE = 2,
+  ASL_OP_INPLACE = 4,
+  ASL_OP_STRIDED = 8,
+  ASL_OP_PENDING = 16
+};
 
 typedef struct asl_slot { /* a named input or output */
   char name[16];
@@ -89,11 +95,23 @@ extern const asl_view_fn asl_views[ASL_OP_COUNT];
 /* ---- for backends -------------------------------------------------------------------------------
  */
 /* Computes call->out from call->in. Shapes, dtypes and devices are checked, outputs allocated
- * (uninitialised), inputs contiguous unless the op is STRIDED. */
+ * (uninitialised), inputs contiguous unless the op is STRIDED, and settled. A PENDING op gets its
+ * first input as it is, and its first output hollow when a gradient is wanted. */
 typedef asl_status (*asl_kernel_fn)(const asl_call *call);
+/* What a device can do at best, as measured: the two roofs of the roofline model (Williams et al.,
+ * CACM 2009). */
+typedef struct asl_peaks {
+  double macs;  /* f32 multiply-adds per second */
+  double bytes; /* to and from memory per second */
+} asl_peaks;
+
 typedef struct asl_backend {
   const char *name;                   /* "avx2", "portable", "cuda" */
   asl_kernel_fn kernel[ASL_OP_COUNT]; /* NULL: not supported, a clear error */
+  /* Computes a pending tensor's values into `y`, a place for all of them. ASL_ENOMEM. */
+  asl_status (*settle)(const asl_pending *pending, float *y);
+  /* Takes a fraction of a second. ASL_ENOMEM. NULL: not known. */
+  asl_status (*measure_peaks)(asl_peaks *peaks);
 } asl_backend;
 
 /* The backend in use for a device; NULL when there is none. Backends register themselves. */
@@ -107,6 +125,14 @@ void asl_check_finite(bool on); /* outputs that are not finite become errors tha
 /* Set once by autograd/: is a gradient through this call wanted; and keep the call for backward. */
 extern bool (*asl_grad_wanted)(const asl_call *call);
 extern asl_status (*asl_record)(asl_call *call);
+
+/* ---- pending tensors -------------------------------------------------------------------------- */
+/* Computes the values of a pending tensor; must come before its data is read. ASL_ENOMEM. */
+asl_status asl_settle(asl_tensor *t);
+
+/* What the values of `t` are made from, also after they were computed; NULL when t is an ordinary
+ * tensor or only a part of a pending one. */
+const asl_pending *asl_pending_of(const asl_tensor *t);
 
 /* ---- short forms for C callers --------------------------------------------------------------- */
 asl_status asl_contiguous(asl_tensor *x, asl_tensor **out); /* x itself, retained, when it is */

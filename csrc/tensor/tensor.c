@@ -72,25 +72,22 @@ static asl_status check_shape(asl_dtype dtype, asl_shape shape) {
   return ASL_OK;
 }
 
-asl_status asl_tensor_new(asl_dtype dtype, asl_shape shape, asl_device device, asl_tensor **out) {
-  char text[96];
+asl_status asl_tensor_new_hollow(asl_dtype dtype, asl_shape shape, asl_device device,
+                                 asl_tensor **out) {
   *out = NULL;
   if (device != ASL_CPU)
     return asl_fail(ASL_ENOTSUP, "device \"%s\": this asl was not built with CUDA",
                     asl_device_name(device));
   ASL_TRY(check_shape(dtype, shape));
-  size_t bytes = (size_t)asl_shape_count(shape) * asl_dtype_size(dtype);
   asl_tensor *t = calloc(1, sizeof *t);
   asl_storage *s = calloc(1, sizeof *s);
-  void *data = t && s ? asl_pool_take(bytes) : NULL;
-  if (!data) {
+  if (!t || !s) {
     free(t);
     free(s);
-    asl_memory m = asl_pool_memory();
-    return asl_fail(ASL_ENOMEM, "out of memory: asked for %zu bytes (%s %s), %lld bytes are in use",
-                    bytes, asl_dtype_name(dtype), asl_shape_text(shape, text), (long long)m.live);
+    return asl_fail(ASL_ENOMEM, "out of memory for a tensor");
   }
-  *s = (asl_storage){.refs = 1, .device = device, .bytes = bytes, .data = data};
+  *s = (asl_storage){.refs = 1, .device = device,
+                     .bytes = (size_t)asl_shape_count(shape) * asl_dtype_size(dtype)};
   t->refs = 1;
   t->dtype = dtype;
   t->shape = shape;
@@ -104,6 +101,40 @@ asl_status asl_tensor_new(asl_dtype dtype, asl_shape shape, asl_device device, a
   return ASL_OK;
 }
 
+asl_status asl_tensor_allocate(asl_tensor *t) {
+  char text[96];
+  t->storage->data = asl_pool_take(t->storage->bytes);
+  if (t->storage->data) return ASL_OK;
+  return asl_fail(ASL_ENOMEM, "out of memory: asked for %zu bytes (%s %s), %lld bytes are in use",
+                  t->storage->bytes, asl_dtype_name(t->dtype), asl_shape_text(t->shape, text),
+                  (long long)asl_pool_memory().live);
+}
+
+asl_status asl_tensor_new(asl_dtype dtype, asl_shape shape, asl_device device, asl_tensor **out) {
+  ASL_TRY(asl_tensor_new_hollow(dtype, shape, device, out));
+  asl_status status = asl_tensor_allocate(*out);
+  if (status == ASL_OK) return ASL_OK;
+  asl_tensor_release(*out);
+  *out = NULL;
+  return status;
+}
+
+asl_status asl_tensor_set_pending(asl_tensor *t, asl_tensor *z, asl_tensor *affine, bool relu) {
+  asl_pending *p = malloc(sizeof *p);
+  if (!p) return asl_fail(ASL_ENOMEM, "out of memory for a tensor");
+  *p = (asl_pending){asl_tensor_retain(z), asl_tensor_retain(affine), relu};
+  t->storage->pending = p;
+  return ASL_OK;
+}
+
+void asl_tensor_forget_pending(asl_tensor *t) {
+  asl_pending *p = t->storage->pending;
+  if (!p) return;
+  asl_tensor_release(p->z);
+  asl_tensor_release(p->affine);
+  free(p);
+  t->storage->pending = NULL;
+}
 asl_status asl_tensor_view(asl_tensor *base, asl_shape shape, const int64_t stride[],
                            int64_t offset, asl_tensor **out) {
   asl_tensor *t = calloc(1, sizeof *t);
@@ -129,7 +160,9 @@ asl_tensor *asl_tensor_retain(asl_tensor *t) {
 void asl_tensor_release(asl_tensor *t) {
   if (!t || --t->refs > 0) return;
   if (t->node || t->grad) asl_tensor_drop_autograd(t);
+  asl_tensor_release(t->norm_sums);
   if (--t->storage->refs == 0) {
+    asl_tensor_forget_pending(t);
     asl_pool_give(t->storage->data);
     free(t->storage);
   }

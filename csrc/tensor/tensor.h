@@ -34,15 +34,26 @@ bool asl_shape_equal(asl_shape a, asl_shape b);
 /* "8x32x40x3", or "scalar"; returns `text`. */
 const char *asl_shape_text(asl_shape shape, char text[96]);
 
+typedef struct asl_tensor asl_tensor;
+
+/* What the values of a fused block are made from: y = act((z - mean) scale + beta). A consumer that
+ * can normalises z as it loads it, and y is never stored; for any other reader y is computed once
+ * (asl_settle() of ops.h). It stays after that, because gradients are taken from z. */
+typedef struct asl_pending {
+  asl_tensor *z;      /* f32, the shape of y */
+  asl_tensor *affine; /* f32 (3, C): mean, scale, beta */
+  bool relu;
+} asl_pending;
+
 typedef struct asl_storage {
   int refs;
   asl_device device;
   size_t bytes;
-  void *data;
+  void *data;           /* NULL until settled */
+  asl_pending *pending; /* NULL for ordinary values */
   int64_t writes; /* how often an op changed it in place: a saved tensor must not have changed */
 } asl_storage;
 
-typedef struct asl_tensor asl_tensor;
 struct asl_tensor {
   int refs;
   asl_dtype dtype;
@@ -55,10 +66,25 @@ struct asl_tensor {
   struct asl_node *node; /* what made it, NULL for a leaf */
   int node_out;          /* ... as which output */
   asl_tensor *grad;      /* accumulated gradient of a leaf, or NULL */
+  asl_tensor *norm_sums; /* of a gradient dy: what batch norm needs of it, if known (ops.def) */
 };
 
 /* A contiguous, uninitialised tensor. ASL_ENOMEM, ASL_ENOTSUP (device). */
 asl_status asl_tensor_new(asl_dtype dtype, asl_shape shape, asl_device device, asl_tensor **out);
+
+/* The same without memory, for a result that is pending: until asl_tensor_set_pending() or
+ * asl_tensor_allocate() nothing may read it. */
+asl_status asl_tensor_new_hollow(asl_dtype dtype, asl_shape shape, asl_device device,
+                                 asl_tensor **out);
+
+/* Gives a hollow tensor its memory, uninitialised. ASL_ENOMEM. */
+asl_status asl_tensor_allocate(asl_tensor *t);
+
+/* Says what a hollow tensor's values are made from; retains z and affine. ASL_ENOMEM. */
+asl_status asl_tensor_set_pending(asl_tensor *t, asl_tensor *z, asl_tensor *affine, bool relu);
+
+/* The values are there and shall stand for themselves. */
+void asl_tensor_forget_pending(asl_tensor *t);
 
 /* A view of `base`'s storage; bounds are the caller's duty. ASL_ENOMEM. */
 asl_status asl_tensor_view(asl_tensor *base, asl_shape shape, const int64_t stride[],

@@ -7,6 +7,8 @@ local cli = {}
 
 local usage = [[
 usage: asl FILE.lua [key=value ...]   run an experiment or a script
+       asl profile FILE.lua [key=value ...]
+                                      where its time goes: by phase, op and layer, and in a trace file
        asl resume RUN                 go on with a run that was stopped
        asl runs [DIR]                 list runs
        asl -e CODE [ARGUMENT ...]     run CODE; asl is there as a global
@@ -17,6 +19,8 @@ options:
   --runs DIR     where runs go (else the env's `runs`, else ./runs)
   --env FILE     where data lies and runs go, instead of $ASL_ENV
   --trace        show the whole stack with an error
+  --updates A-B  updates of an experiment to profile (4-13), after which it is saved and ends
+  --all          all layers in the profile, not only the slowest 25
   --version      build, libraries, devices
   --help         this text
   --             what follows goes to the script unread
@@ -24,8 +28,9 @@ options:
 key=value replaces a value of the experiment's config: updates=30 lr=1e-3 flag=true size=96,128 name="a,b"
 exit codes: 0 done, 64 usage, 65 bad data, 70 error, 74 i/o, 75 stopped and saved, 76 not finite, 77 manifest mismatch]]
 
-local options = { "--runs", "--env", "--trace", "--version", "--help", "-e", "-h" }
-local with_value = { ["--runs"] = "runs", ["--env"] = "env" }
+local options = { "--runs", "--env", "--updates", "--all", "--trace", "--version", "--help", "-e", "-h" }
+local with_value = { ["--runs"] = "runs", ["--env"] = "env", ["--updates"] = "updates" }
+local flags = { ["--trace"] = true, ["--version"] = true, ["--help"] = true, ["--all"] = true }
 local commands = {}
 
 local function bad_usage(message, hint)
@@ -98,7 +103,7 @@ end
 
 --- Reads the command line.
 ---@param arguments string[]
----@return table parsed  { command, positional = {...}, passed = after "--", code, runs, env, trace, version, help }
+---@return table parsed  { command, positional = {...}, passed = after "--", code, runs, env, updates, trace, all, version, help }
 function cli.parse(arguments)
   local parsed, i = { positional = {}, passed = {} }, 1
   while i <= #arguments do
@@ -118,7 +123,7 @@ function cli.parse(arguments)
       end
       if not value or value == "" then bad_usage(name .. " needs a value", "asl FILE.lua " .. name .. " PLACE") end
       parsed[with_value[name]] = value
-    elseif name == "--trace" or name == "--version" or name == "--help" then
+    elseif flags[name] then
       parsed[name:sub(3)] = true
     elseif argument == "-h" then
       parsed.help = true
@@ -147,7 +152,7 @@ end
 local function load_script(path)
   local file, problem = io.open(path, "r")
   if not file then
-    local guess = nearest.one(path, { "help", "resume", "runs" })
+    local guess = nearest.one(path, { "help", "profile", "resume", "runs" })
     bad_usage("cannot open " .. problem, guess and "did you mean asl " .. guess .. "?" or nil)
   end
   local ok, text = pcall(file.read, file, "a")
@@ -159,7 +164,9 @@ local function load_script(path)
 end
 
 --- Runs a script; where it gives an experiment, executes that.
-local function run_file(parsed)
+---@param parsed table
+---@param profiled table|nil  what to profile, as of run:profile
+local function run_file(parsed, profiled)
   local path = table.remove(parsed.positional, 1)
   local arguments = table.move(parsed.passed, 1, #parsed.passed, #parsed.positional + 1, parsed.positional)
   local overrides, rest = cli.parse_overrides(parsed.positional)
@@ -169,13 +176,19 @@ local function run_file(parsed)
   local core = require "asl.core"
   core.catch_interrupts("raise")
   _G.arg = script_arg
+  local profile = profiled and require "asl.profile"
+  if profiled then profile.start() end
   local result = chunk(table.unpack(arguments))
-  if not is_experiment(result) then return 0 end
+  if not is_experiment(result) then
+    if profiled then profile.report { title = path, all = profiled.all } end
+    return 0
+  end
   if #rest > 0 then
     bad_usage(string.format("%s: unexpected argument %q", path, rest[1]), "overrides are written key=value")
   end
   return require("asl.experiment").execute(result, {
     overrides = overrides, runs = parsed.runs, env = parsed.env, script = path, argv = arguments, trace = parsed.trace,
+    profile = profiled,
   })
 end
 
@@ -229,6 +242,19 @@ function commands.runs(parsed)
   return 0
 end
 
+function commands.profile(parsed)
+  if not parsed.positional[1] then bad_usage("profile takes a script", "asl profile FILE.lua [key=value ...]") end
+  local profiled = { all = parsed.all, stop = true }
+  if parsed.updates then
+    local first, last = parsed.updates:match("^(%d+)%-(%d+)$")
+    profiled.first, profiled.last = math.tointeger(first), math.tointeger(last)
+    if not profiled.last or profiled.first < 1 or profiled.last < profiled.first then
+      bad_usage(("--updates: %q is no range of updates"):format(parsed.updates), "asl profile FILE.lua --updates 4-13")
+    end
+  end
+  return run_file(parsed, profiled)
+end
+
 --- What `asl --version` prints.
 ---@return string text
 function cli.version_text()
@@ -251,7 +277,9 @@ function cli.version_text()
 end
 
 local function dispatch(parsed)
-  if parsed.help then
+  if (parsed.updates or parsed.all) and parsed.command ~= "profile" then
+    bad_usage((parsed.updates and "--updates" or "--all") .. " is for asl profile")
+  elseif parsed.help then
     print(usage)
     return 0
   elseif parsed.version then

@@ -7,6 +7,7 @@ local fault = require "asl.fault"
 local feed = require "asl.feed"
 local ledger = require "asl.ledger"
 local mix = require "asl.mix"
+local profile = require "asl.profile"
 local tensor = require "asl.tensor"
 
 local ops = core.ops
@@ -123,10 +124,10 @@ local function train_step(self, source, at)
   local learner, cfg = self.learner, self.cfg
   local fresh = self.ledger:book("load", source.next, source, at.step)
   local n = learner:replayed_before(at.step + 1) - learner:replayed_before(at.step)
-  local batch = assemble(fresh, learner, n, at.before + at.step, cfg.batch)
+  local batch = profile.call("mix", assemble, fresh, learner, n, at.before + at.step, cfg.batch)
   local result = self.ledger:book("train", self.ledger.step, self.ledger, learner.step, learner, batch, at)
   if result.not_finite then blame(self, batch, at) end
-  learner:after_step(batch)
+  profile.call("remember", learner.after_step, learner, batch)
   for _, task in ipairs(batch.tasks) do
     self.realised.rows = self.realised.rows + 1
     self.realised.counts[task] = (self.realised.counts[task] or 0) + 1
@@ -140,7 +141,7 @@ end
 -- ---- checkpoints ------------------------------------------------------------------------------
 
 local function save(self, position)
-  self.run:checkpoint(position.done, {
+  profile.call("checkpoint", self.run.checkpoint, self.run, position.done, {
     position = position, learner = self.learner:state(), rows = self.evaluator.rows, ledger = self.ledger:state(),
     realised = self.realised,
   })
@@ -167,6 +168,17 @@ local function stop_if_asked(self, position)
     exit_code = fault.exit.preempted, hint = "go on with: asl resume " .. self.run.path })
 end
 
+--- Reports the profile of updates that was asked for; with `asl profile` the run then ends.
+local function report_profile(self, position, bar)
+  local window = self.run.window
+  if not window or not window:after(position.done) then return end
+  bar:pause()
+  window:report()
+  if not window.stop then return end
+  save(self, position)
+  fault.raise(("saved at update %d"):format(position.done), { level = 0, exit_code = fault.exit.profiled })
+end
+
 -- ---- the loop ---------------------------------------------------------------------------------
 
 local function updates_of(task, cfg) return cfg.updates * (task.updates_of or 1) end
@@ -181,11 +193,13 @@ local function train_task(self, i, task, position)
   local bar = self.progress(("%d/%d %s"):format(i, #self.tasks, task.name), at.updates, position.step)
   for t = position.step + 1, at.updates do
     at.step = t
-    local result = train_step(self, source, at)
+    if self.run.window then self.run.window:before(at.before + t) end
+    local result = profile.call("update", train_step, self, source, at)
     position.step, position.done = t, position.before + t
     bar:update(t, { loss = result.loss })
     self.run:status { step = position.done, task = task.name }
     if t % cfg.checkpoint_every == 0 and t < at.updates then save(self, position) end
+    report_profile(self, position, bar)
     stop_if_asked(self, position)
   end
   bar:finish()

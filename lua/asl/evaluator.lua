@@ -37,9 +37,10 @@ end
 
 --- Confusion matrix of a network on a dataset, in evaluation mode: whole pictures, no augmentation,
 --- every picture once.
----@param net asl.Module  with :predict
+---@param net asl.Module  with :scores
 ---@param data asl.Dataset
 ---@return integer[][] confusion  [truth + 1][prediction + 1]
+---@error a network that does not tell apart as many classes
 function Evaluator:confusion(net, data)
   local total
   local ticket = request(self, data, 1)
@@ -47,7 +48,12 @@ function Evaluator:confusion(net, data)
     local scope <close> = core.scope()
     local batch = self.loader:wait(ticket)
     ticket = request(self, data, first + self.batch) -- decoded while this one is computed
-    local m = ops.confusion(net:predict(batch.image), batch.label, { classes = self.classes })
+    local scores = net:scores(batch.image)
+    local classes = scores:shape()[4]
+    if classes ~= self.classes then
+      error(("the network scores %d classes, the tests have %d"):format(classes, self.classes), 2)
+    end
+    local m = ops.upsample_confusion(scores, batch.label)
     total = scope:keep(total and total + m or m)
   end
   local rows = total:totable()

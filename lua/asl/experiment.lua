@@ -28,6 +28,10 @@ local function supervise(this, cfg, run, trace)
   if ok then
     run:finish("done")
     return 0
+  elseif problem.exit_code == fault.exit.profiled then
+    run:finish("profiled", problem.message)
+    print(("run:   %s (asl resume goes on with it)"):format(run.path))
+    return 0
   end
   local preempted = problem.exit_code == fault.exit.preempted
   io.stdout:flush()
@@ -39,8 +43,8 @@ end
 
 --- Runs an experiment in a new run directory.
 ---@param this asl.Experiment
----@param given { overrides?: table, runs?: string, id?: string, script?: string, argv?: string[], trace?: boolean }
----   id: name of the run's directory, default: time and four digits
+---@param given { overrides?: table, runs?: string, id?: string, script?: string, argv?: string[], trace?: boolean,
+---   profile?: table }  id: name of the run's directory, default: time and four digits; profile: as of run:profile
 ---@return integer exit_code
 function experiment.execute(this, given)
   local cfg = config.resolve(this.name, this.config, given.overrides)
@@ -48,6 +52,7 @@ function experiment.execute(this, given)
     name = this.name, id = given.id, config = cfg, script = given.script, argv = given.argv or {},
     runs = given.runs or require("asl.env").get("runs") or "runs",
   }
+  if given.profile then run:profile(given.profile) end
   return supervise(this, cfg, run, given.trace)
 end
 

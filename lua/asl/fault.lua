@@ -6,7 +6,7 @@
 local fault = {}
 
 --- Exit codes of the program.
-fault.exit = { usage = 64, data = 65, internal = 70, io = 74, preempted = 75, not_finite = 76, mismatch = 77,
+fault.exit = { profiled = 0, usage = 64, data = 65, internal = 70, io = 74, preempted = 75, not_finite = 76, mismatch = 77,
   interrupted = 130 }
 
 local Fault = {}

@@ -52,7 +52,7 @@ end
 
 local modules = {
   "buffer", "checkpoint", "config", "continual", "data", "env", "evaluator", "fs", "help", "json", "labels",
-  "ledger", "log", "loss", "metrics", "mix", "models", "nn", "optim", "options", "report", "run", "scenario",
+  "ledger", "log", "loss", "metrics", "mix", "models", "nn", "optim", "options", "profile", "report", "run", "scenario",
   "schedule", "score", "strategy", "sweep", "task", "teacher",
 }
 local is_module = {}

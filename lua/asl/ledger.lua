@@ -4,6 +4,7 @@
 --- Seconds depend on the clock and are kept apart.
 
 local core = require "asl.core"
+local profile = require "asl.profile"
 
 local ledger = {}
 
@@ -27,7 +28,7 @@ end
 ---@return any ...  what fn returns
 function Ledger:book(what, fn, ...)
   local macs, start = core.macs(), core.now()
-  local results = table.pack(fn(...))
+  local results = table.pack(profile.call(what, fn, ...))
   if self.macs[what] then self.macs[what] = self.macs[what] + core.macs() - macs end
   self.seconds[what] = self.seconds[what] + core.now() - start
   return table.unpack(results, 1, results.n)

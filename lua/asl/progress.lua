@@ -175,6 +175,14 @@ function Progress:update(done, values)
   end
 end
 
+--- Something else is to be printed: on a terminal what follows begins on a line of its own.
+function Progress:pause()
+  if self.tty and not self.quiet then
+    self.out:write("\n")
+    self.out:flush()
+  end
+end
+
 --- Ends the line; on a terminal it stays as it was last.
 function Progress:finish()
   if self.quiet or self.finished then return end

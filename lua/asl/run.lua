@@ -390,6 +390,17 @@ function run.open(path, given)
   return reopen(path, given)
 end
 
+--- Profiles updates of this run, or of the first of its children that makes them: prints where time went and writes
+--- trace.json into the directory; see asl.profile. No result changes.
+---@param given? {first: integer?, last: integer?, all: boolean?, stop: boolean?}  `first` (4) to `last` (13), counted
+---  over all tasks; a run that makes fewer is profiled to its end; `all`: every layer, not only the slowest 25; `stop`:
+---  save and end the run after `last`
+function Run:profile(given)
+  given = options.check("run:profile", given, { first = 4, last = 13, all = false, stop = false })
+  given.path, given.quiet = self:file("trace.json"), self.quiet
+  self.window, self.owns_window = require("asl.profile").window(given), true
+end
+
 --- A run inside this one, in the directory `name`: one of several strategies that are compared. It is
 --- begun, or, when this run was resumed, opened again; when it had ended well, its answer is in `done`
 --- and it takes no more records.
@@ -414,14 +425,16 @@ function Run:child(name, config)
     child = reopen(path, { quiet = self.quiet, accept_changes = self.accept_changes })
   end
   self.children[#self.children + 1] = child
+  child.window = self.window
   return child
 end
 
---- Ends the session: "done", "preempted" (saved, can be resumed) or "failed". Children that are still
---- open end likewise.
----@param state "done"|"preempted"|"failed"
+--- Ends the session: "done", "preempted" or "profiled" (saved, can be resumed) or "failed". Children that
+--- are still open end likewise.
+---@param state "done"|"preempted"|"profiled"|"failed"
 ---@param message? string
 function Run:finish(state, message)
+  if self.owns_window then guard(self.path, self.window.finish, self.window, state == "done") end
   for _, child in ipairs(self.children) do
     if not child.closed then child:finish(state, message) end
   end

@@ -2,13 +2,13 @@ local asl = require "asl"
 local core = require "asl.core"
 local pictures = require "spec.support.pictures"
 
--- "Predicts" the red channel of the picture; counts what it was shown.
-local function red_net()
-  local net = { shown = 0 }
-  function net:predict(image)
-    local shape = image:shape()
-    self.shown = self.shown + shape[1]
-    return image:slice(4, 1):contiguous():reshape(shape[1], shape[2], shape[3])
+-- Takes the red channel of the picture for the class; counts what it was shown.
+local function red_net(classes)
+  local net, ids = { shown = 0 }, {}
+  for c = 1, classes or 3 do ids[c] = c - 1 end
+  function net:scores(image)
+    self.shown = self.shown + image:shape()[1]
+    return asl.ops.equal(image:slice(4, 1), asl.tensor(ids, { dtype = "u8" })):to "f32"
   end
   return net
 end
@@ -69,8 +69,15 @@ describe("the evaluator", function()
   it("says null for the IoU of a class that is nowhere", function()
     local loader <close> = asl.data.loader { threads = 0 }
     local e = new(loader, { classes = 4 })
-    e:row(red_net(), "before training")
+    e:row(red_net(4), "before training")
     assert.equal(core.json_null, e:records()[1].class_iou[4])
+  end)
+
+  it("refuses a network of other classes", function()
+    local loader <close> = asl.data.loader { threads = 0 }
+    local ok, message = pcall(function() new(loader):confusion(red_net(5), set) end)
+    assert.is_false(ok)
+    assert.is_truthy(message:find("the network scores 5 classes, the tests have 3", 1, true), message)
   end)
 
   it("refuses a test without a labelled pixel instead of scoring it", function()

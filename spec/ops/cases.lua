@@ -294,6 +294,17 @@ list.batch_norm_backward = norms(function(x, shape, channels)
     dy = strided(normal(shape)), need_dx = channels ~= 8 }
 end)
 
+--- (2, C) f64: sums over pixels of g and g (z - mean), g = dy where the block's y is positive.
+local function gradient_sums(relu)
+  return derived(function(i)
+    local centred = i.z - i.mean
+    local y = centred * (i.gamma * i.rstd) + i.beta
+    local g = relu and asl.ops.where(asl.ops.greater(y, asl.tensor(0)), i.dy, asl.tensor(0)) or i.dy
+    local function sums(t) return t:to "f64":reshape(-1, i.z:shape()[4]):sum(1, true) end
+    return asl.ops.concat(sums(g), sums(g * centred), { dim = 1 })
+  end)
+end
+
 list.conv_bn_act = {}
 for training = 0, 1 do
   local all = convolutions(function(x, weight, y, k, g)
@@ -313,7 +324,8 @@ list.conv_bn_act_backward = convolutions(function(x, weight, y, k, g)
         dilation = g[3].dilation, groups = g[3].groups })
     end),
     mean = derived(function(i) return channel_mean(i.z) end), rstd = derived(function(i) return channel_rstd(i.z) end),
-    dy = normal(y), relu = k % 5 ~= 0, training = k % 3 ~= 0 and not g.one_value, need_dbias = k % 4 == 0,
+    dy = normal(y), dy_sums = k % 2 == 1 and gradient_sums(k % 5 ~= 0) or nil,
+    relu = k % 5 ~= 0, training = k % 3 ~= 0 and not g.one_value, need_dbias = k % 4 == 0,
     need_dx = k % 5 ~= 1, need_dweight = k % 6 ~= 1, need_dgamma = k % 4 ~= 1, need_dresidual = k % 2 == 0 }
 end)
 
@@ -397,28 +409,61 @@ list.cross_entropy = {
     class_weight = weights(40) },
   { logits = normal { 1, 2, 3, 5 }, labels = full({ 1, 2, 3 }, 255, "u8") }, -- all ignored
   { logits = normal { 1, 2, 3, 5 }, labels = full({ 1, 2, 3 }, 255, "u8"), normaliser = 4 },
-  { logits = normal { 1, 3, 3, 1 }, labels = labels { 1, 3, 3, classes = 1 } },
-  { logits = normal { 1, 2, 2, 255 }, labels = labels { 1, 2, 2, classes = 255 } },
+  { logits = normal { 1, 3, 3, 1 }, labels = labels { 1, 3, 3, classes = 1 }, smoothing = 0.2 },
+  { logits = normal { 1, 2, 2, 255 }, labels = labels { 1, 2, 2, classes = 255 }, smoothing = 0.3, temperature = 0.5 },
+  { logits = normal { 2, 3, 2, 41 }, labels = labels { 2, 3, 2, classes = 41 }, class_weight = weights(41),
+    pixel_weight = uniform { 2, 3, 2 }, smoothing = 0.1, temperature = 3, normaliser = 5 },
+  { logits = normal { 1, 2, 3, 6 }, labels = labels { 1, 2, 3, classes = 6 }, pixel_weight = full({ 1, 2, 3 }, 0) },
+  { logits = normal { 1, 2, 3, 6 }, labels = labels { 1, 2, 3, classes = 6 }, smoothing = 1,
+    pixel_weight = strided(uniform { 1, 2, 3, low = -1 }) },
 }
 list.cross_entropy_backward = {}
 for k, case in ipairs(list.cross_entropy) do
-  list.cross_entropy_backward[k] = { logits = case.logits, labels = case.labels, class_weight = case.class_weight,
-    normaliser = case.normaliser, dloss = values(-1.3) }
-  if k == 4 then list.cross_entropy_backward[k].normaliser = 3 end
+  local backward = { dloss = values(-1.3) }
+  for name, value in pairs(case) do backward[name] = value end
+  if k == 4 then backward.normaliser = 3 end
+  list.cross_entropy_backward[k] = backward
 end
 
-list.upsample_cross_entropy, list.upsample_argmax = {}, {}
+list.upsample_cross_entropy, list.upsample_soft_cross_entropy = {}, {}
+list.upsample_argmax, list.upsample_confusion = {}, {}
 for k, s in ipairs(SIZES) do
   local classes = ({ 5, 3, 19, 40, 8, 2, 255 })[k]
+  local n, height, width = k % 2 + 1, s[4], s[5]
   for align_corners = 0, 1 do
-    local logits = normal { k % 2 + 1, s[1], s[2], classes, scale = 2 }
+    local more = align_corners == 1
+    local logits = normal { n, s[1], s[2], classes, scale = 2 }
     if k % 3 == 0 then logits = strided(logits) end
-    table.insert(list.upsample_cross_entropy, { logits = logits, align_corners = align_corners,
-      labels = labels { k % 2 + 1, s[4], s[5], classes = classes, every = k == 5 and 1 or 4 }, -- 5: all ignored
-      class_weight = k % 2 == 0 and weights(classes) or nil, normaliser = k == 3 and 11 or nil })
-    table.insert(list.upsample_argmax, { logits = logits, height = s[4], width = s[5], align_corners = align_corners })
+    local truth = labels { n, height, width, classes = classes, every = k == 5 and 1 or 4 } -- 5: all ignored
+    local pixel_weight = k % 3 == 1 and uniform { n, height, width } or nil
+    table.insert(list.upsample_cross_entropy, { logits = logits, align_corners = align_corners, labels = truth,
+      class_weight = k % 2 == 0 and weights(classes) or nil, normaliser = k == 3 and 11 or nil,
+      pixel_weight = pixel_weight, smoothing = more and 0.05 * k or nil, temperature = more and k ~= 2 and 0.5 * k or nil })
+    table.insert(list.upsample_soft_cross_entropy, { logits = logits, target = normal { n, s[1], s[2], classes, scale = 3 },
+      height = height, width = width, align_corners = align_corners, labels = k % 2 == 1 and truth or nil,
+      pixel_weight = pixel_weight, normaliser = k == 4 and 7 or nil, temperature = more and 0.5 * k or nil,
+      divergence = more })
+    table.insert(list.upsample_argmax, { logits = logits, height = height, width = width, align_corners = align_corners })
+    table.insert(list.upsample_confusion, { logits = logits, labels = truth, align_corners = align_corners })
   end
 end
+-- Maps of one pixel, one class, classes one beyond whole vectors, a factor above the largest run, no weight at all.
+local extreme = normal { 1, 2, 3, 41, scale = 300 } -- whose maximum between pixels is far below that at them
+for _, case in ipairs {
+  { logits = normal { 1, 1, 1, 1 }, labels = labels { 1, 1, 1, classes = 1, every = 1000 }, smoothing = 0.5 },
+  { logits = normal { 2, 1, 1, 7 }, labels = labels { 2, 3, 2, classes = 7 } },
+  { logits = normal { 1, 3, 1, 9 }, labels = labels { 1, 40, 3, classes = 9 }, smoothing = 0.1 },
+  { logits = normal { 1, 1, 2, 41 }, labels = labels { 1, 2, 45, classes = 41 }, pixel_weight = uniform { 1, 2, 45 } },
+  { logits = normal { 1, 5, 7, 19 }, labels = labels { 1, 2, 3, classes = 19 }, class_weight = full({ 19 }, 0) },
+  { logits = extreme, labels = labels { 1, 9, 11, classes = 41 }, smoothing = 0.1, class_weight = weights(41) },
+} do
+  table.insert(list.upsample_cross_entropy, case)
+  table.insert(list.upsample_confusion, { logits = case.logits, labels = case.labels })
+end
+table.insert(list.upsample_soft_cross_entropy, { logits = extreme, target = normal { 1, 2, 3, 41, scale = 300 },
+  height = 9, width = 11, temperature = 2 })
+table.insert(list.upsample_soft_cross_entropy, { logits = extreme, target = normal { 1, 2, 3, 41 }, height = 1, width = 1,
+  divergence = true })
 
 list.confusion = {
   { prediction = whole { 2, 5, 7, high = 18, dtype = "u8" }, labels = labels { 2, 5, 7, classes = 19 }, classes = 19 },

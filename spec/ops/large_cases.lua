@@ -98,7 +98,12 @@ list.cross_entropy = { { logits = normal { 2, 50, 60, 19 }, labels = labels { 2,
 list.cross_entropy_backward = { { logits = normal { 2, 50, 60, 19 }, labels = labels { 2, 50, 60, classes = 19 },
   dloss = normal {} } }
 list.upsample_cross_entropy = { { logits = normal { 2, 20, 30, 19 }, labels = labels { 2, 157, 239, classes = 19 } } }
+list.upsample_cross_entropy[2] = { logits = normal { 2, 20, 30, 41 }, labels = labels { 2, 157, 239, classes = 41 },
+  class_weight = uniform { 41 }, pixel_weight = uniform { 2, 157, 239 }, smoothing = 0.1, temperature = 2 }
+list.upsample_soft_cross_entropy = { { logits = normal { 2, 20, 30, 19 }, target = normal { 2, 20, 30, 19 }, height = 157,
+  width = 239, labels = labels { 2, 157, 239, classes = 19 }, temperature = 2 } }
 list.upsample_argmax = { { logits = normal { 2, 20, 30, 19 }, height = 157, width = 239 } }
+list.upsample_confusion = { { logits = normal { 2, 20, 30, 19 }, labels = labels { 2, 157, 239, classes = 19 } } }
 list.confusion = { { prediction = whole { 4, 150, 160, high = 18, dtype = "u8" },
   labels = labels { 4, 150, 160, classes = 19 }, classes = 19 } }
 list.count_valid = { { labels = labels { 4, 150, 160, classes = 19 } } }

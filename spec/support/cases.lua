@@ -218,7 +218,7 @@ end
 -- ---- gradients --------------------------------------------------------------------------------
 
 local NO_GRADIENT = { -- inputs of differentiable ops that are constants to them
-  running_mean = true, running_var = true, class_weight = true, like = true,
+  running_mean = true, running_var = true, class_weight = true, pixel_weight = true, target = true, like = true,
 }
 
 --- Names of the inputs a gradient is for, in the order of the table.

@@ -19,11 +19,13 @@ function SmallNet:forward(image)
   return self.head(self.body(asl.ops.normalise(image)))
 end
 
+function SmallNet:scores(image)
+  return self:inference(function() return self:forward(image) end)
+end
+
 function SmallNet:predict(image)
-  return self:inference(function()
-    local shape = image:shape()
-    return asl.ops.upsample_argmax(self:forward(image), { height = shape[2], width = shape[3] })
-  end)
+  local shape = image:shape()
+  return asl.ops.upsample_argmax(self:scores(image), { height = shape[2], width = shape[3] })
 end
 
 function SmallNet:clone()

@@ -171,14 +171,19 @@ function FastSCNN:forward(image)
   return logits, auxiliary
 end
 
+--- Class scores as they are used: in evaluation mode, without gradients.
+---@param image asl.Tensor  u8 (N,H,W,3)
+---@return asl.Tensor logits  f32 (N,h,w,classes), h = about H/8
+function FastSCNN:scores(image)
+  return self:inference(function() return (self:forward(image)) end)
+end
+
 --- The most probable class of every pixel, at the pictures' size. In evaluation mode, without gradients.
 ---@param image asl.Tensor  u8 (N,H,W,3)
 ---@return asl.Tensor labels  u8 (N,H,W)
 function FastSCNN:predict(image)
-  return self:inference(function()
-    local shape = image:shape()
-    return ops.upsample_argmax(self:forward(image), { height = shape[2], width = shape[3] })
-  end)
+  local shape = image:shape()
+  return ops.upsample_argmax(self:scores(image), { height = shape[2], width = shape[3] })
 end
 
 --- The same network with its own memory and the same values.

@@ -19,6 +19,7 @@
 local core = require "asl.core"
 local loss = require "asl.loss"
 local options = require "asl.options"
+local profile = require "asl.profile"
 local schedule = require "asl.schedule"
 local shards = require "asl.shards"
 
@@ -153,9 +154,9 @@ function Strategy:step(batch, at)
   shards.gradients(net, self.shards, function(s)
     for _, part in ipairs(parts_of(self, batch, ranges[s])) do
       part.normaliser = math.max(valid, 1)
-      local value = self:loss(net, part)
+      local value = profile.call("forward", self.loss, self, net, part)
       part.image, part.label = nil, nil
-      value:backward()
+      profile.call("backward", value.backward, value)
       total = total + value:item()
     end
   end)
@@ -165,7 +166,7 @@ function Strategy:step(batch, at)
     return { loss = total, valid = valid, lr = 0, not_finite = true }
   end
   local factor = schedule_factor(self, at)
-  self.optim:step(factor)
+  profile.call("optimiser", self.optim.step, self.optim, factor)
   return { loss = total, valid = valid, lr = self.optim.lr * factor }
 end
 

@@ -8,12 +8,12 @@ local IGNORE = 255
 
 -- ---- softmax and cross entropy ----------------------------------------------------------------
 
---- log softmax of the n values after position p.
-local function log_softmax(x, p, n)
-  local top, sum, result = -math.huge, 0, {}
+--- log softmax of the n values after position p, divided by a temperature (1).
+local function log_softmax(x, p, n, temperature)
+  local top, sum, result, t = -math.huge, 0, {}, temperature or 1
   for c = 1, n do top = math.max(top, x[p + c]) end
-  for c = 1, n do sum = sum + math.exp(x[p + c] - top) end
-  for c = 1, n do result[c] = x[p + c] - top - math.log(sum) end
+  for c = 1, n do sum = sum + math.exp((x[p + c] - top) / t) end
+  for c = 1, n do result[c] = (x[p + c] - top) / t - math.log(sum) end
   return result
 end
 
@@ -29,10 +29,10 @@ function oracle.softmax(i)
   return { y = array.map(math.exp, oracle.log_softmax(i).y) }
 end
 
---- f(position of the label, position before its logits, weight of its class) for every valid label.
+--- f(position of the label, position before its logits) for every valid label.
 local function each_valid(i, classes, f)
   for p, label in ipairs(i.labels) do
-    if label ~= IGNORE then f(p, (p - 1) * classes, i.class_weight and i.class_weight[label + 1] or 1) end
+    if label ~= IGNORE then f(p, (p - 1) * classes) end
   end
 end
 
@@ -42,10 +42,22 @@ local function count_valid(labels)
   return n
 end
 
+--- How much of every class a pixel wants, so that its loss is -sum_c wanted_c log p_c: label smoothing of
+--- Szegedy et al. 2016 as torch.nn.functional.cross_entropy has it, weights of classes and pixels.
+local function wanted(i, p, at, classes)
+  local q, label, v = {}, i.labels[at] + 1, i.pixel_weight and i.pixel_weight[at] or 1
+  for c = 1, classes do
+    local w = i.class_weight and i.class_weight[c] or 1
+    q[c] = v * w * ((c == label and 1 - p.smoothing or 0) + p.smoothing / classes)
+  end
+  return q
+end
+
 function oracle.cross_entropy(i, p)
   local sum, valid, classes = 0, count_valid(i.labels), i.logits.shape[4]
-  each_valid(i, classes, function(at, logits, weight)
-    sum = sum - weight * log_softmax(i.logits, logits, classes)[i.labels[at] + 1]
+  each_valid(i, classes, function(at, logits)
+    local log_p = log_softmax(i.logits, logits, classes, p.temperature)
+    for c, q in ipairs(wanted(i, p, at, classes)) do sum = sum - q * log_p[c] end
   end)
   local normaliser = p.normaliser ~= 0 and p.normaliser or valid
   return { loss = array.new({}, valid > 0 and sum / normaliser or 0), valid = array.new({}, valid) }
@@ -54,10 +66,11 @@ end
 function oracle.cross_entropy_backward(i, p)
   local classes, dlogits = i.logits.shape[4], array.new(i.logits.shape, 0)
   local normaliser = p.normaliser ~= 0 and p.normaliser or count_valid(i.labels)
-  each_valid(i, classes, function(at, logits, weight)
-    for c, value in ipairs(log_softmax(i.logits, logits, classes)) do
-      local wanted = c == i.labels[at] + 1 and 1 or 0
-      dlogits[logits + c] = i.dloss[1] * weight * (math.exp(value) - wanted) / normaliser
+  each_valid(i, classes, function(at, logits)
+    local log_p, q, total = log_softmax(i.logits, logits, classes, p.temperature), wanted(i, p, at, classes), 0
+    for c = 1, classes do total = total + q[c] end
+    for c = 1, classes do
+      dlogits[logits + c] = i.dloss[1] * (total * math.exp(log_p[c]) - q[c]) / normaliser / p.temperature
     end
   end)
   return { dlogits = dlogits }
@@ -69,7 +82,23 @@ end
 
 function oracle.upsample_cross_entropy(i, p)
   local logits = upsampled(i.logits, i.labels.shape[2], i.labels.shape[3], p)
-  return oracle.cross_entropy({ logits = logits, labels = i.labels, class_weight = i.class_weight }, p)
+  return oracle.cross_entropy({ logits = logits, labels = i.labels, class_weight = i.class_weight,
+    pixel_weight = i.pixel_weight }, p)
+end
+
+function oracle.upsample_soft_cross_entropy(i, p)
+  local logits, target = upsampled(i.logits, p.height, p.width, p), upsampled(i.target, p.height, p.width, p)
+  local labels = i.labels or array.new({ i.logits.shape[1], p.height, p.width }, 0)
+  local sum, valid, classes = 0, count_valid(labels), i.logits.shape[4]
+  each_valid({ labels = labels }, classes, function(at, first)
+    local log_p = log_softmax(logits, first, classes, p.temperature)
+    local v = i.pixel_weight and i.pixel_weight[at] or 1
+    for c, log_q in ipairs(log_softmax(target, first, classes, p.temperature)) do
+      sum = sum + v * math.exp(log_q) * ((p.divergence == 1 and log_q or 0) - log_p[c])
+    end
+  end)
+  local normaliser = p.normaliser ~= 0 and p.normaliser or math.max(valid, 1)
+  return { loss = array.new({}, sum / normaliser), valid = array.new({}, valid) }
 end
 
 -- ---- evaluation -------------------------------------------------------------------------------
@@ -94,6 +123,13 @@ function oracle.confusion(i, p)
     y[cell] = y[cell] + 1
   end)
   return { y = y }
+end
+
+function oracle.upsample_confusion(i, p)
+  local size = i.labels.shape
+  local map = oracle.upsample_argmax({ logits = i.logits },
+    { height = size[2], width = size[3], align_corners = p.align_corners })
+  return oracle.confusion({ prediction = map.y, labels = i.labels }, { classes = i.logits.shape[4] })
 end
 
 function oracle.count_valid(i, p)
