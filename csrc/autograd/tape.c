@@ -147,6 +147,10 @@ static asl_status add_to(asl_tensor **sum, asl_tensor *term) {
  * a view of one buffer of all gradients, which must stay where it is). */
 static asl_status add_to_leaf(asl_tensor *leaf, asl_tensor *term) {
   asl_status status = ASL_OK;
+  if (!leaf->grad && term->refs == 1 && term->storage->refs == 1 && asl_tensor_contiguous(term)) {
+    leaf->grad = term; /* nobody else knows it */
+    return ASL_OK;
+  }
   if (!leaf->grad) {
     status = asl_tensor_new(leaf->dtype, leaf->shape, leaf->storage->device, &leaf->grad);
     if (status == ASL_OK) status = asl_fill(leaf->grad, 0);

@@ -232,10 +232,13 @@ ALWAYS_INLINE void read_rows(bool pending, bool relu, const asl_source *s, const
   const asl_norm n = s->norm; /* which the compiler sees nobody write */
   const asl_window w = *given;
   const float *from = s->data + w.pixel * n.channels;
+  const bool apart = w.count < n.channels;
   int64_t i = 0;
-  for (; i + PIXELS <= w.pixels; i += PIXELS)
+  for (; i + PIXELS <= w.pixels; i += PIXELS) {
+    if (apart) ask_ahead(from + i * n.channels, &w, n.channels, PIXELS);
     read_pixels(PIXELS, pending, relu, &n, &w, from + i * n.channels, to + i * stride, stride,
                 padded);
+  }
   for (; i < w.pixels; i++)
     read_pixels(1, pending, relu, &n, &w, from + i * n.channels, to + i * stride, stride, padded);
 }

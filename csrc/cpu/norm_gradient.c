@@ -170,9 +170,15 @@ ALWAYS_INLINE void dz_rows(bool relu, bool extra, const asl_gradient *g, const a
   const asl_gradient own = *g; /* which the compiler sees nobody write */
   const asl_norm n = *g->norm;
   const asl_window w = *given;
+  const bool apart = w.count < n.channels;
   int64_t i = 0;
-  for (; i + PIXELS <= w.pixels; i += PIXELS)
+  for (; i + PIXELS <= w.pixels; i += PIXELS) {
+    if (apart) {
+      ask_ahead(own.dy + (w.pixel + i) * n.channels, &w, n.channels, PIXELS);
+      ask_ahead(own.z + (w.pixel + i) * n.channels, &w, n.channels, PIXELS);
+    }
     dz_pixels(PIXELS, relu, extra, &own, &n, &w, w.pixel + i, to + i * stride, stride, padded);
+  }
   for (; i < w.pixels; i++)
     dz_pixels(1, relu, extra, &own, &n, &w, w.pixel + i, to + i * stride, stride, padded);
 }

@@ -22,6 +22,16 @@ ALWAYS_INLINE v8 norm_act(const asl_norm *n, v8 z, int64_t c, int64_t lanes) {
   return n->relu ? v8_max(v8_zero(), y) : y; /* in this order NaN stays NaN */
 }
 
+/* Windows of few channels are read in pieces far apart, which no prefetcher of the processor follows:
+ * asks for those of `pixels` pixels some way ahead, in this row or in the next. */
+enum { AHEAD_PIXELS = 16, LINE_FLOATS = 16 };
+ALWAYS_INLINE void ask_ahead(const float *from, const asl_window *w, int64_t channels,
+                             int64_t pixels) {
+  from += AHEAD_PIXELS * channels + w->first;
+  for (int64_t i = 0; i < pixels; i++, from += channels)
+    for (int64_t c = 0; c < w->count; c += LINE_FLOATS) __builtin_prefetch(from + c);
+}
+
 /* About 96 KiB, so that what passes over it twice finds it in the cache; at most 256, because sums
  * within a block are in float. */
 static inline int64_t norm_block_pixels(int64_t channels) {
