@@ -14,6 +14,8 @@ static bool is_pointwise(const asl_conv *g) {
 
 bool conv_takes_pending(const asl_conv *g) { return is_pointwise(g) || is_depthwise(g); }
 
+bool conv_reads_once(const asl_conv *g) { return is_pointwise(g); }
+
 int64_t conv_blocks(const asl_conv *g) {
   if (is_pointwise(g)) return pointwise_blocks(g);
   return is_depthwise(g) ? depthwise_blocks(g) : dense_blocks(g);

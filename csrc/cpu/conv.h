@@ -58,6 +58,7 @@ typedef struct asl_conv_grads {
 #define conv_forward ASL_LOCAL(asl_conv_forward)
 #define conv_backward ASL_LOCAL(asl_conv_backward)
 #define conv_takes_pending ASL_LOCAL(asl_conv_takes_pending)
+#define conv_reads_once ASL_LOCAL(asl_conv_reads_once)
 #define dense_blocks ASL_LOCAL(asl_dense_blocks)
 #define dense_forward ASL_LOCAL(asl_dense_forward)
 #define dense_dx ASL_LOCAL(asl_dense_dx)
@@ -75,6 +76,9 @@ asl_conv conv_of(const asl_tensor *x, const asl_tensor *weight, int64_t stride, 
 
 /* Whether conv_forward() and conv_backward() take a pending source; others must be settled. */
 bool conv_takes_pending(const asl_conv *g);
+
+/* Whether conv_backward() reads every pixel of the gradient exactly once. */
+bool conv_reads_once(const asl_conv *g);
 
 /* How many blocks of pixels conv_forward() finishes; depends on the geometry only. */
 int64_t conv_blocks(const asl_conv *g);

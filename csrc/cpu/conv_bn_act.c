@@ -146,8 +146,8 @@ static asl_status run_backward(const asl_call *call, const asl_conv *g, const as
   asl_gradient dy;
   ASL_TRY(read_x(g, in[0], &x));
   ASL_TRY(norm_gradient_new(n, &grad, &dy));
-  if (out[5]) {
-    dy.dresidual = asl_f32(out[5]);
+  dy.dresidual = data_of(out[5]);
+  if (dy.dresidual && !conv_reads_once(g)) {
     norm_gradient_all(&dy, n->pixels, NULL);
     dy.dresidual = NULL;
   }

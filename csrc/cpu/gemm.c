@@ -29,6 +29,7 @@ ALWAYS_INLINE v8 start_of(const asl_product *p, const float *c, int64_t column, 
 ALWAYS_INLINE void tile(int rows, int vectors, const asl_product *p, const float *a, float *c,
                         int64_t column, int64_t columns) {
   v8 sum[GEMM_ROWS][2];
+  UNROLL for (int i = 0; i < rows; i++) __builtin_prefetch(c + i * p->c_stride, 1);
   UNROLL for (int i = 0; i < rows; i++)
     UNROLL for (int v = 0; v < vectors; v++)
       sum[i][v] = start_of(p, c + i * p->c_stride + v * LANES, column + v * LANES,

@@ -187,7 +187,7 @@ asl_source norm_source(const asl_tensor *x) {
   if (p) {
     s.norm = norm_of(p);
     s.z = asl_f32(p->z);
-  } else {
+  } else if (x->shape.rank > 0) {
     s.norm.channels = x->shape.size[x->shape.rank - 1];
   }
   s.data = s.pending ? s.z : asl_f32(x);

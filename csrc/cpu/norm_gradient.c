@@ -186,8 +186,8 @@ ALWAYS_INLINE void dz_rows(bool relu, bool extra, const asl_gradient *g, const a
 void norm_gradient_rows(const asl_gradient *g, const asl_window *w, float *to, int64_t stride,
                         int64_t padded) {
   if (!g->norm) copy_rows(g, w, to, stride, padded);
-  else if (!g->norm->relu) dz_rows(false, false, g, w, to, stride, padded);
-  else if (g->residual) dz_rows(true, true, g, w, to, stride, padded);
+  else if (!g->norm->relu) dz_rows(false, true, g, w, to, stride, padded);
+  else if (g->residual || g->dresidual) dz_rows(true, true, g, w, to, stride, padded);
   else dz_rows(true, false, g, w, to, stride, padded);
 }
 

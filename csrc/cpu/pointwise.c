@@ -13,7 +13,7 @@ enum {
   CACHE_FLOATS = 49152,   /* of a block: 192 KiB */
   CHUNKS = 16,            /* are wanted at least */
   SHARD_PIXELS = 192,     /* fewer are not worth a partial sum */
-  PARTIAL_FLOATS = 1 << 21, /* 8 MiB of partial sums at most, unless one shard needs more */
+  PARTIAL_FLOATS = 1 << 20, /* 4 MiB of partial sums at most, unless few shards need more */
 };
 
 static int64_t up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * multiple; }
@@ -23,7 +23,7 @@ static int64_t up(int64_t n, int64_t multiple) { return ceil_div(n, multiple) * 
 static int64_t row_floats(int64_t channels) { return up(channels, GEMM_COLUMNS) + GEMM_COLUMNS; }
 
 static int64_t block_pixels(int64_t pixels, int64_t channels) {
-  int64_t fit = CACHE_FLOATS / channels, even = ceil_div(pixels, 2 * CHUNKS);
+  int64_t fit = CACHE_FLOATS / channels, even = ceil_div(pixels, CHUNKS);
   return max_i64(12, up(min_i64(BLOCK, min_i64(fit, even)), GEMM_ROWS));
 }
 

@@ -33,6 +33,10 @@ static inline v8 v8_exp2i(v8 n) {
   __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));
 }
+/* The bits of a, moved to those of the exponent: 2^n for a = 3 2^22 + 127 + n. */
+static inline v8 v8_exponent(v8 a) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
+}
 /* x where a < b, else y (also where a or b is NaN) */
 static inline v8 v8_if_less(v8 a, v8 b, v8 x, v8 y) {
   return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
@@ -84,6 +88,16 @@ static inline v8 v8_exp2i(v8 n) {
   for (int i = 0; i < 8; i++) {
     int32_t whole = n.f[i] == n.f[i] ? (int32_t)n.f[i] : 0; /* what NaN gives does not matter */
     uint32_t bits = (uint32_t)(whole + 127) << 23;
+    memcpy(&r.f[i], &bits, 4);
+  }
+  return r;
+}
+static inline v8 v8_exponent(v8 a) {
+  v8 r;
+  for (int i = 0; i < 8; i++) {
+    uint32_t bits;
+    memcpy(&bits, &a.f[i], 4);
+    bits <<= 23;
     memcpy(&r.f[i], &bits, 4);
   }
   return r;
@@ -184,17 +198,17 @@ static inline v8 v8_exp_nonpositive(v8 x) {
 }
 
 /* 2^x for x <= 0 (or above by rounding), relative error below 1e-7; below -125 it gives 2^-125. The
- * polynomial is the relative minimax one of 2^r on [-1/2, 1/2] that has p(0) = 1. */
+ * polynomial is the relative minimax one of 2^r on [-1/2, 1/2] that has p(0) = 1, in an order that
+ * makes short chains (Estrin 1960). Added to 3 2^22, x is rounded to the whole number n. */
 static inline v8 v8_exp2_nonpositive(v8 x) {
+  const v8 whole = v8_set(12582912.0f + 127.0f);
   x = v8_max(v8_set(-125.0f), x); /* in this order NaN stays NaN */
-  v8 n = v8_round(x), r = v8_sub(x, n);
-  v8 p = v8_set(1.535336205e-4f);
-  p = v8_fma(p, r, v8_set(1.339887459e-3f));
-  p = v8_fma(p, r, v8_set(9.618437359e-3f));
-  p = v8_fma(p, r, v8_set(5.550332471e-2f));
-  p = v8_fma(p, r, v8_set(2.402264791e-1f));
-  p = v8_fma(p, r, v8_set(6.931472029e-1f));
-  return v8_mul(v8_fma(p, r, v8_set(1.0f)), v8_exp2i(n));
+  v8 t = v8_add(x, whole), r = v8_sub(x, v8_sub(t, whole)), r2 = v8_mul(r, r);
+  v8 low = v8_fma(v8_set(6.931472029e-1f), r, v8_set(1.0f));
+  v8 middle = v8_fma(v8_set(5.550332471e-2f), r, v8_set(2.402264791e-1f));
+  v8 high = v8_fma(v8_set(1.339887459e-3f), r, v8_set(9.618437359e-3f));
+  high = v8_fma(v8_set(1.535336205e-4f), r2, high);
+  return v8_mul(v8_fma(v8_fma(high, r2, middle), r2, low), v8_exponent(t));
 }
 
 /* Natural logarithm, relative error below 1e-7; log 0 = -infinity, log of x < 0 and NaN is NaN. */

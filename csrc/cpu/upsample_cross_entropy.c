@@ -61,9 +61,9 @@ static void hard_run(const upsample_loss *j, const loss_rows *r, const loss_run 
   float e[LOSS_RUN * LOSS_CLASSES], d[LOSS_CLASSES];
   float hard[LOSS_RUN], pixel_weight[LOSS_RUN], shift[LOSS_RUN];
   differences(p, j->padded, d);
+  softmax_of_run(p, d, r->across + run->first, j->padded, run->n, e, r->total + run->first, shift);
   for (int64_t i = 0; i < run->n; i++) {
     const int64_t at = run->first + i, label = r->label[at];
-    shift[i] = softmax_between(p, d, r->across[at], j->padded, e + i * j->padded, r->total + at);
     pixel_weight[i] = r->weight[at];
     hard[i] = pixel_weight[i] * sure * (class_weight ? class_weight[label] : 1.0f);
     r->gap[at] = hard[i] * (shift[i] - fmaf(r->across[at], d[label], p[label]));

@@ -94,6 +94,37 @@ static inline float softmax_between(const float *p, const float *d, float u, int
   return *total > 0x1p-40f ? 0.0f : asl_exact_softmax(p, d, u, padded, e, total);
 }
 
+/* The same for a FEW pixels: their chains of dependent steps run side by side. */
+enum { FEW = 4 };
+static inline void softmax_of_few(const float *p, const float *d, const float *u, int64_t padded,
+                                    float *e, float *total, float *shift) {
+  v8 sum[FEW];
+  UNROLL for (int i = 0; i < FEW; i++) sum[i] = v8_zero();
+  for (int64_t k = 0; k < padded; k += LANES) {
+    const v8 at = v8_load(p + k), slope = v8_load(d + k);
+    UNROLL for (int i = 0; i < FEW; i++) {
+      v8 power = v8_exp2_nonpositive(v8_fma(v8_set(u[i]), slope, at));
+      v8_store(e + i * padded + k, power);
+      sum[i] = v8_add(sum[i], power);
+    }
+  }
+  for (int i = 0; i < FEW; i++) {
+    total[i] = v8_sum(sum[i]);
+    shift[i] = total[i] > 0x1p-40f
+                   ? 0.0f
+                   : asl_exact_softmax(p, d, u[i], padded, e + i * padded, total + i);
+  }
+}
+
+/* A run of n pixels. */
+static inline void softmax_of_run(const float *p, const float *d, const float *u, int64_t padded,
+                                  int64_t n, float *e, float *total, float *shift) {
+  int64_t i = 0;
+  for (; i + FEW <= n; i += FEW)
+    softmax_of_few(p, d, u + i, padded, e + i * padded, total + i, shift + i);
+  for (; i < n; i++) shift[i] = softmax_between(p, d, u[i], padded, e + i * padded, total + i);
+}
+
 ALWAYS_INLINE void spread_part(const int vectors, const float *e, int64_t padded,
                                const float *scale, const float *across, int64_t n,
                                float *gradient) {
