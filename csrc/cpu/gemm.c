@@ -9,14 +9,33 @@ static int64_t panels_of(int64_t n) { return ceil_div(n, GEMM_COLUMNS); }
 
 int64_t gemm_packed_count(int64_t k, int64_t n) { return panels_of(n) * k * GEMM_COLUMNS; }
 
+typedef struct pack_job {
+  const float *b;
+  int64_t row_stride, column_stride, first, last, k, n;
+  float *packed;
+} pack_job;
+
+/* Panels follow each other in memory, so whichever index is contiguous in b is the inner one. */
+static void pack_panel(void *context, int64_t panel) {
+  const pack_job p = *(const pack_job *)context;
+  const float *from = p.b + panel * GEMM_COLUMNS * p.column_stride;
+  float *to = p.packed + (panel * p.k + p.first) * GEMM_COLUMNS;
+  int64_t rows = p.last - p.first, columns = min_i64(GEMM_COLUMNS, p.n - panel * GEMM_COLUMNS);
+  if (columns < GEMM_COLUMNS) memset(to, 0, (size_t)(rows * GEMM_COLUMNS) * sizeof *to);
+  if (p.column_stride == 1) {
+    for (int64_t i = 0; i < rows; i++)
+      memcpy(to + i * GEMM_COLUMNS, from + i * p.row_stride, (size_t)columns * sizeof *to);
+    return;
+  }
+  for (int64_t j = 0; j < columns; j++)
+    for (int64_t i = 0; i < rows; i++)
+      to[i * GEMM_COLUMNS + j] = from[i * p.row_stride + j * p.column_stride];
+}
+
 void gemm_pack(const float *b, int64_t row_stride, int64_t column_stride, int64_t first,
                int64_t last, int64_t k, int64_t n, float *packed) {
-  for (int64_t j = 0; j < panels_of(n) * GEMM_COLUMNS; j++) {
-    float *to = packed + (j / GEMM_COLUMNS * k + first) * GEMM_COLUMNS + j % GEMM_COLUMNS;
-    const float *from = b + j * column_stride;
-    for (int64_t i = 0; i < last - first; i++)
-      to[i * GEMM_COLUMNS] = j < n ? from[i * row_stride] : 0.0f;
-  }
+  pack_job job = {b, row_stride, column_stride, first, last, k, n, packed};
+  asl_parallel(panels_of(n), pack_panel, &job);
 }
 
 /* ---- C = A B --------------------------------------------------------------------------------- */

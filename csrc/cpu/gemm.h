@@ -22,7 +22,7 @@ typedef struct asl_segment {
 /* Floats of a packed B of k rows and n columns: panels of 16 columns, the last padded with 0. */
 int64_t gemm_packed_count(int64_t k, int64_t n);
 
-/* Packs rows [first, last) of a B of k rows and n columns: element (first + i, j) is
+/* In parallel over panels: packs rows [first, last) of a B of k rows and n columns: element (first + i, j) is
  * b[i row_stride + j column_stride]. */
 void gemm_pack(const float *b, int64_t row_stride, int64_t column_stride, int64_t first,
                int64_t last, int64_t k, int64_t n, float *packed);
