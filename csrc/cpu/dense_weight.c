@@ -3,10 +3,11 @@
  * Lanes are output channels. Pixels are cut into shards of rows, by the problem's size only; a
  * shard adds up its pixels in order, and shards are added in order. x is read in place; dz is
  * computed into a small buffer, a piece of a row at a time. */
+#include <string.h>
+
 #include "cpu/conv.h"
 #include "cpu/gemm.h"
 #include "cpu/kernel.h"
-#include "cpu/simd.h"
 
 enum {
   PIXELS = 96,        /* of dz at a time */
@@ -84,15 +85,8 @@ static void add_shards(void *context, int64_t chunk) {
   const job *k = context;
   int64_t group = chunk / k->inner, row = chunk % k->inner;
   int64_t shard_floats = k->g->groups * k->inner * k->stride;
-  const float *from = k->partial + chunk * k->stride;
   float *to = k->dweight + group * k->o * k->inner + row;
-  for (int64_t i = 0; i < k->o; i += LANES) {
-    v8 sum = v8_load(from + i);
-    for (int64_t s = 1; s < k->shards; s++) sum = v8_add(sum, v8_load(from + s * shard_floats + i));
-    float lane[LANES];
-    v8_store(lane, sum);
-    for (int64_t j = 0; j < LANES && i + j < k->o; j++) to[(i + j) * k->inner] = lane[j];
-  }
+  gemm_add_shards(k->partial + chunk * k->stride, k->shards, shard_floats, k->o, to, k->inner);
 }
 
 static int64_t shards_of(const asl_conv *g, int64_t floats) {

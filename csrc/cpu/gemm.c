@@ -142,3 +142,14 @@ void gemm_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const
     }
   }
 }
+
+void gemm_add_shards(const float *partial, int64_t shards, int64_t shard_floats, int64_t count,
+                     float *to, int64_t step) {
+  for (int64_t i = 0; i < count; i += LANES) {
+    v8 sum = v8_load(partial + i);
+    for (int64_t s = 1; s < shards; s++) sum = v8_add(sum, v8_load(partial + s * shard_floats + i));
+    float lane[LANES];
+    v8_store(lane, sum);
+    for (int64_t j = 0; j < LANES && i + j < count; j++) to[(i + j) * step] = lane[j];
+  }
+}

@@ -18,6 +18,7 @@ typedef struct asl_segment {
 #define gemm_packed_count ASL_LOCAL(asl_gemm_packed_count)
 #define gemm_rows ASL_LOCAL(asl_gemm_rows)
 #define gemm_outer ASL_LOCAL(asl_gemm_outer)
+#define gemm_add_shards ASL_LOCAL(asl_gemm_add_shards)
 
 /* Floats of a packed B of k rows and n columns: panels of 16 columns, the last padded with 0. */
 int64_t gemm_packed_count(int64_t k, int64_t n);
@@ -46,5 +47,10 @@ void gemm_rows(int64_t rows, const asl_product *p);
 /* C (m x n) = A^T B for A (rows x m) and B (rows x n), or C + that. n is a multiple of 16. */
 void gemm_outer(int64_t rows, const float *a, int64_t a_stride, int64_t m, const float *b,
                 int64_t b_stride, int64_t n, float *c, int64_t c_stride, bool accumulate);
+
+/* to[i step] = sum of the `count` floats at `partial`, in the order of the shards, which lie
+ * `shard_floats` apart; whole vectors of them can be read. */
+void gemm_add_shards(const float *partial, int64_t shards, int64_t shard_floats, int64_t count,
+                     float *to, int64_t step);
 
 #endif

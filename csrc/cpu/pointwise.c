@@ -3,10 +3,11 @@
  * A block's rows of x, normalised while they are copied, stay in the second-level cache for all
  * columns of y. The backward pass reads dy and x once: for a block of pixels it computes dz, from
  * it dx and the products of dweight, and the sums that the block before will need of dx. */
+#include <string.h>
+
 #include "cpu/conv.h"
 #include "cpu/gemm.h"
 #include "cpu/kernel.h"
-#include "cpu/simd.h"
 
 enum {
   BLOCK = 96,             /* pixels at most: whole tiles of 6 rows */
@@ -161,20 +162,14 @@ static void backward_shard(void *context, int64_t shard) {
   }
 }
 
-/* A few output channels: the shards' partial sums added in order. */
 static void add_shards(void *context, int64_t row) {
   const backward_job *k = context;
   const float *from = k->partial + row * k->columns;
-  int64_t count = k->lanes_are_o ? k->g->o : k->g->c, step = k->lanes_are_o ? k->g->c : 1;
-  float *to = k->out->dweight + (k->lanes_are_o ? row : row * k->g->c);
-  for (int64_t i = 0; i < count; i += LANES) {
-    v8 sum = v8_load(from + i);
-    for (int64_t s = 1; s < k->shards; s++)
-      sum = v8_add(sum, v8_load(from + s * k->rows * k->columns + i));
-    float lane[LANES];
-    v8_store(lane, sum);
-    for (int64_t j = 0; j < LANES && i + j < count; j++) to[(i + j) * step] = lane[j];
-  }
+  int64_t c = k->g->c, shard = k->rows * k->columns;
+  if (k->lanes_are_o)
+    gemm_add_shards(from, k->shards, shard, k->g->o, k->out->dweight + row, c);
+  else
+    gemm_add_shards(from, k->shards, shard, c, k->out->dweight + row * c, 1);
 }
 
 static void combine(backward_job *k) {
