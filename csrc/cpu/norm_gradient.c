@@ -136,7 +136,7 @@ ALWAYS_INLINE void dz_vector(int pixels, bool relu, bool extra, const asl_gradie
       g = v8_where_positive(y, g);
     }
     if (extra && k->dresidual) v8_store_some(k->dresidual + at + c, g, lanes);
-    dz[i] = v8_mul(scale, v8_fma(slope, centred, v8_add(g, offset)));
+    dz[i] = v8_mul(scale, v8_add(v8_add(g, offset), v8_mul(slope, centred)));
   }
 }
 

@@ -34,15 +34,25 @@ end)
 
 -- ---- fused against plain ----------------------------------------------------------------------
 
-local FUSED_ALLOWED = 8e-6 -- of the largest value: twice what a gradient may differ from the oracle's
+local FUSED_ALLOWED = 2e-6 -- of the largest value
 
-local function assert_close(a, b, what)
+-- With batch statistics over two values almost all of the gradient cancels, and what is left is the rounding of
+-- 1 / std, which may differ in its last bit; each side alone is held to the oracle's bound above.
+local FUSED_ALLOWED_TWO_VALUES = 8e-6
+
+local function allowed_of(name, fused, results)
+  local y = results.y and results.y:shape()
+  local two = name == "conv_bn_act" and fused.params.training == 1 and y[1] * y[2] * y[3] == 2
+  return two and FUSED_ALLOWED_TWO_VALUES or FUSED_ALLOWED
+end
+
+local function assert_close(a, b, what, allowed)
   local x, y = array.of(a), array.of(b)
   assert.same(x.shape, y.shape, what)
   local scale = 0.1
   for _, v in ipairs(x) do scale = math.max(scale, math.abs(v)) end
   for k, v in ipairs(x) do
-    if not (math.abs(v - y[k]) <= FUSED_ALLOWED * scale) then
+    if not (math.abs(v - y[k]) <= (allowed or FUSED_ALLOWED) * scale) then
       error(("%s: element %d is %.9g fused and %.9g in plain ops"):format(what, k, v, y[k]), 0)
     end
   end
@@ -117,12 +127,13 @@ describe("fused equals plain:", function()
         loss = loss and loss + term or term
       end
       loss:backward()
+      local allowed = allowed_of(name, fused, results)
       for output, result in pairs(results) do assert_close(result, others[output], output) end
       for input, gradient in pairs(gradients) do
         local other = plain.inputs[input]:grad()
         -- A bias before batch statistics has no effect; plain ops find this up to rounding, the block knows.
         if input == "bias" and fused.params.training == 1 then other:fill_(0) end
-        assert_close(gradient, other, "gradient of " .. input)
+        assert_close(gradient, other, "gradient of " .. input, allowed)
       end
       for _, buffer in ipairs { "running_mean", "running_var" } do
         if fused.inputs[buffer] then assert_close(fused.inputs[buffer], plain.inputs[buffer], buffer) end
