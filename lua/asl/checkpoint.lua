@@ -211,9 +211,7 @@ end
 
 -- What a killed process left half-written, and all but the newest generations up to `step`.
 local function clean(dir, step)
-  for _, name in ipairs(fs.list(dir)) do
-    if name:find("%.ckpt%.tmp%-%d+$") then fs.remove(fs.join(dir, name)) end
-  end
+  fs.remove_half_written(dir)
   local older = 0
   for _, generation in ipairs(checkpoint.generations(dir)) do
     if generation.step <= step then

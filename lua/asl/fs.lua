@@ -60,6 +60,15 @@ fs.lock = core.fs.lock
 ---@type fun(path: string): boolean
 fs.locked = core.fs.locked
 
+--- Removes what killed processes left half-written in a directory (`fs.write` and checkpoints grow beside the file
+--- they replace). Only who has the directory to itself may do so.
+---@param dir string  fine when there is none
+function fs.remove_half_written(dir)
+  for _, name in ipairs(fs.stat(dir) and fs.list(dir) or {}) do
+    if name:find("%.tmp%-%d+$") then fs.remove(fs.join(dir, name)) end
+  end
+end
+
 --- Joins parts of a path; a part that begins with "/" starts anew.
 ---@param ... string
 ---@return string

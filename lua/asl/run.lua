@@ -225,8 +225,9 @@ function Run:restore()
   if restored then return restored.state, self.last_step end
 end
 
--- Back to the newest whole checkpoint: the log ends where it ended then.
+-- Back to the newest whole checkpoint: the log ends where it ended then, and no file is half-written.
 local function go_back(self)
+  for _, part in ipairs { ".", "code", "ckpt", "pictures" } do fs.remove_half_written(self:file(part)) end
   local dir = self:file("ckpt")
   local restored, step = checkpoint.load_newest(dir, function(message)
     self:warn(fault.cause(message) .. "; going on from the checkpoint before it")

@@ -30,6 +30,13 @@ describe("a run", function()
     assert.same(truth, trial.truth(trial.run(new_runs(), {}).path))
   end)
 
+  local function killed_run_path()
+    local runs = new_runs()
+    local when = trial.until_there(runs .. "/tiny/*/ckpt/step-0000000002.ckpt")
+    assert.equal(137, trial.interrupt({ trial.TINY, "--runs", runs }, "KILL", when).code)
+    return trial.path(runs)
+  end
+
   -- One run, killed up to `most` times at random moments, then gone on with to its end.
   local function killed_run(most, random)
     local runs, killed = new_runs(), 0
@@ -85,6 +92,15 @@ describe("a run", function()
   it("that is done can be resumed without changing", function()
     assert.equal(0, trial.resume(whole.path).code)
     assert.same(truth, trial.truth(whole.path))
+  end)
+
+  it("killed while it wrote leaves no half of a file", function()
+    local path = killed_run_path()
+    local left = { "status.json", "code/tiny.lua", "ckpt/step-0000000004.ckpt", "pictures/test1-1-image-000000.png" }
+    for _, file in ipairs(left) do fs.write(("%s/%s.tmp-123"):format(path, file), "half") end
+    assert.equal(0, trial.resume(path).code)
+    for _, file in ipairs(left) do assert.is_nil(fs.stat(("%s/%s.tmp-123"):format(path, file))) end
+    assert.same(truth, trial.truth(path))
   end)
 
   it("compared with others can be killed between and within them", function()
