@@ -214,7 +214,7 @@ RULE(sigmoid) { /* dy y (1 - y) */
 
 RULE(cast) {
   asl_call call;
-  if (node->in_dtype[0] != ASL_F32 && node->in_dtype[0] != ASL_F64) return ASL_OK;
+  if (!asl_dtype_is_real(node->in_dtype[0])) return ASL_OK;
   start(&call, ASL_OP_cast, node);
   call.in[0] = DY;
   ASL_PARAMS(cast, &call)->dtype = node->in_dtype[0];

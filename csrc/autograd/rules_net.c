@@ -192,11 +192,32 @@ RULE(log_softmax) { /* dy - exp(y) sum(dy) */
 RULE(cross_entropy) {
   asl_call call;
   start(&call, ASL_OP_cross_entropy_backward, node);
-  asl_tensor *in[] = {X(0), X(1), X(2), X(3), DY};
+  asl_tensor *in[] = {X(0), X(1), X(2), X(3), X(4), DY};
   memcpy(call.in, in, sizeof in);
   memcpy(call.param, node->call.param, sizeof call.param); /* the same ones */
   return run1(&call, &din[0]);
 }
 
-RULE(upsample_cross_entropy) { return binary(node, ASL_OP_mul, Y(2), DY, &din[0]); }
-RULE(upsample_soft_cross_entropy) { return binary(node, ASL_OP_mul, Y(2), DY, &din[0]); }
+static asl_status cast_to(const asl_node *node, asl_tensor *x, asl_dtype dtype, asl_tensor **out) {
+  asl_call call;
+  start(&call, ASL_OP_cast, node);
+  call.in[0] = x;
+  ASL_PARAMS(cast, &call)->dtype = dtype;
+  return run1(&call, out);
+}
+
+/* The gradient that came with the loss, times DY, which is f32: a bf16 gradient is rounded after that. */
+static asl_status upsampled_gradient(const asl_node *node, asl_tensor **dlogits) {
+  asl_tensor *wide, *product;
+  if (Y(2)->dtype == ASL_F32) return binary(node, ASL_OP_mul, Y(2), DY, dlogits);
+  ASL_TRY(cast_to(node, Y(2), ASL_F32, &wide));
+  asl_status status = binary(node, ASL_OP_mul, wide, DY, &product);
+  asl_tensor_release(wide);
+  ASL_TRY(status);
+  status = cast_to(node, product, Y(2)->dtype, dlogits);
+  asl_tensor_release(product);
+  return status;
+}
+
+RULE(upsample_cross_entropy) { return upsampled_gradient(node, &din[0]); }
+RULE(upsample_soft_cross_entropy) { return upsampled_gradient(node, &din[0]); }

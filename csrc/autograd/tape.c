@@ -111,7 +111,7 @@ static asl_status record(asl_call *call) {
       if (status != ASL_OK) break;
     }
     if (info->out[i].saved && info->out[i].optional) continue; /* for the rule only */
-    if (t->dtype != ASL_F32 && t->dtype != ASL_F64) continue;
+    if (!asl_dtype_is_real(t->dtype)) continue;
     t->requires_grad = true;
     t->node = node;
     t->node_out = i;

@@ -1,56 +1,39 @@
 /* Writing into an existing tensor: fill, copy, accumulate. */
-#include <math.h>
 #include <string.h>
 
 #include "cpu/kernel.h"
 #include "cpu/strided.h"
+#include "ops/math/encode.h"
 
 /* ---- fill ------------------------------------------------------------------------------------ */
 typedef struct fill_job {
   char *x;
   int64_t count, element;
-  uint64_t value; /* the element's bytes come first */
+  uint64_t value; /* of its low bytes */
 } fill_job;
 
 static void fill_chunk(void *context, int64_t chunk) {
   const fill_job *j = context;
   int64_t first = chunk * CHUNK, end = min_i64(first + CHUNK, j->count);
-  uint32_t low;
-  memcpy(&low, &j->value, sizeof low);
   switch (j->element) {
-    case 1: memset(j->x + first, *(const uint8_t *)&j->value, (size_t)(end - first)); break;
+    case 1: memset(j->x + first, (uint8_t)j->value, (size_t)(end - first)); break;
+    case 2:
+      for (int64_t i = first; i < end; i++) ((uint16_t *)(void *)j->x)[i] = (uint16_t)j->value;
+      break;
     case 4:
-      for (int64_t i = first; i < end; i++) ((uint32_t *)(void *)j->x)[i] = low;
+      for (int64_t i = first; i < end; i++) ((uint32_t *)(void *)j->x)[i] = (uint32_t)j->value;
       break;
     default:
       for (int64_t i = first; i < end; i++) ((uint64_t *)(void *)j->x)[i] = j->value;
   }
 }
 
-/* The bytes of `value` as one element of x; whole numbers must be meant exactly. */
-static asl_status encode(asl_dtype dtype, double value, uint64_t *bytes) {
-  static const struct {
-    double low, end; /* low <= value < end */
-  } range[ASL_DTYPES] = {
-      [ASL_U8] = {0, 256}, [ASL_I32] = {-0x1p31, 0x1p31}, [ASL_I64] = {-0x1p63, 0x1p63}};
-  float f = (float)value;
-  *bytes = 0;
-  if (dtype == ASL_F32) memcpy(bytes, &f, sizeof f);
-  if (dtype == ASL_F64) memcpy(bytes, &value, sizeof value);
-  if (dtype == ASL_F32 || dtype == ASL_F64) return ASL_OK;
-  if (!(value >= range[dtype].low && value < range[dtype].end) || value != rint(value))
-    return asl_fail(ASL_EINVAL, "%.10g does not fit into %s", value, asl_dtype_name(dtype));
-  int64_t whole = (int64_t)value; /* little endian: the low bytes are the narrower number */
-  memcpy(bytes, &whole, sizeof whole);
-  return ASL_OK;
-}
-
 ASL_KERNEL(fill) {
   asl_tensor *x = call->in[0];
   fill_job j = {.x = asl_tensor_data(x),
                 .count = asl_tensor_count(x),
-                .element = (int64_t)asl_dtype_size(x->dtype)};
-  ASL_TRY(encode(x->dtype, ASL_PARAMS(fill, call)->value, &j.value));
+                .element = (int64_t)asl_dtype_size(x->dtype),
+                .value = asl_encode(x->dtype, ASL_PARAMS(fill, call)->value)};
   asl_parallel(ceil_div(j.count, CHUNK), fill_chunk, &j);
   return ASL_OK;
 }
@@ -70,6 +53,7 @@ static void copy_row(void *context, char *const at[], const int64_t step[], int6
   for (int64_t i = 0; i < n; i++) {
     switch (element) {
       case 1: *(uint8_t *)(at[0] + i * to) = *(const uint8_t *)(at[1] + i * from); break;
+      case 2: memcpy(at[0] + i * to, at[1] + i * from, 2); break;
       case 4: memcpy(at[0] + i * to, at[1] + i * from, 4); break;
       default: memcpy(at[0] + i * to, at[1] + i * from, 8);
     }
@@ -134,11 +118,6 @@ ASL_KERNEL(accumulate) {
   asl_tensor *x = call->in[0], *y = call->in[1];
   accumulate_job j = {asl_tensor_data(x), asl_tensor_data(y), asl_tensor_count(x), x->dtype,
                       ASL_PARAMS(accumulate, call)->scale};
-  bool real = j.dtype == ASL_F32 || j.dtype == ASL_F64;
-  if (!real && j.dtype != ASL_I64)
-    return asl_fail(ASL_ENOTSUP, "not supported for %s", asl_dtype_name(j.dtype));
-  if (!real && (j.scale != rint(j.scale) || fabs(j.scale) > 0x1p53))
-    return asl_fail(ASL_EINVAL, "scale %.10g is no whole number, x is i64", j.scale);
   asl_parallel(ceil_div(j.count, CHUNK), accumulate_chunk, &j);
   return ASL_OK;
 }

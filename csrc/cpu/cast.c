@@ -1,7 +1,9 @@
 /* Conversion between dtypes, also the way to make a tensor contiguous. A value either fits its new
- * dtype or is an error; real numbers become whole ones by rounding to nearest, ties to even. */
+ * dtype or is an error; real numbers become whole ones by rounding to nearest, ties to even; bf16 is
+ * made from f32. */
 #include <math.h>
 
+#include "base/bf16.h"
 #include "cpu/kernel.h"
 #include "cpu/strided.h"
 
@@ -20,14 +22,27 @@ typedef int64_t (*convert_fn)(void *y, const char *x, int64_t step, int64_t n);
     return n;                                                                  \
   }
 /* The condition is false for NaN. */
-#define MAY_FIT(name, TY, TX, value, condition)                                \
+#define MAY_FIT(name, TY, TX, value, condition) MAY_FIT_READ(name, TY, TX, value(GET(TX, i)), condition)
+#define MAY_FIT_READ(name, TY, TX, value, condition)                           \
   static int64_t name(void *y_, const char *x, int64_t step, int64_t n) {      \
     TY *restrict y = y_;                                                       \
     for (int64_t i = 0; i < n; i++) {                                          \
-      TX v = value(GET(TX, i));                                                \
+      TX v = value;                                                            \
       if (!(condition)) return i;                                              \
       y[i] = (TY)v;                                                            \
     }                                                                          \
+    return n;                                                                  \
+  }
+#define TO_BF16(name, TX)                                                      \
+  static int64_t name(void *y_, const char *x, int64_t step, int64_t n) {      \
+    uint16_t *restrict y = y_;                                                 \
+    for (int64_t i = 0; i < n; i++) y[i] = asl_bf16_from_f32((float)GET(TX, i)); \
+    return n;                                                                  \
+  }
+#define FROM_BF16(name, TY)                                                    \
+  static int64_t name(void *y_, const char *x, int64_t step, int64_t n) {      \
+    TY *restrict y = y_;                                                       \
+    for (int64_t i = 0; i < n; i++) y[i] = (TY)asl_bf16_to_f32(GET(uint16_t, i)); \
     return n;                                                                  \
   }
 #define IN_U8 v >= 0 && v <= 255
@@ -60,12 +75,25 @@ ALWAYS_FITS(i64_u8, int64_t, uint8_t)
 ALWAYS_FITS(i64_i32, int64_t, int32_t)
 ALWAYS_FITS(i64_i64, int64_t, int64_t)
 
+TO_BF16(bf16_f32, float)
+TO_BF16(bf16_f64, double)
+TO_BF16(bf16_u8, uint8_t)
+TO_BF16(bf16_i32, int32_t)
+TO_BF16(bf16_i64, int64_t)
+ALWAYS_FITS(bf16_bf16, uint16_t, uint16_t)
+FROM_BF16(f32_bf16, float)
+FROM_BF16(f64_bf16, double)
+#define ROUNDED_BF16 rintf(asl_bf16_to_f32(GET(uint16_t, i)))
+MAY_FIT_READ(u8_bf16, uint8_t, float, ROUNDED_BF16, IN_U8)
+MAY_FIT_READ(i32_bf16, int32_t, float, ROUNDED_BF16, IN_I32)
+MAY_FIT_READ(i64_bf16, int64_t, float, ROUNDED_BF16, IN_I64)
+
 #define TO(y) \
   {[ASL_F32] = y##_f32, [ASL_F64] = y##_f64, [ASL_U8] = y##_u8, [ASL_I32] = y##_i32, \
-   [ASL_I64] = y##_i64}
+   [ASL_I64] = y##_i64, [ASL_BF16] = y##_bf16}
 static const convert_fn converts[ASL_DTYPES][ASL_DTYPES] = {
     [ASL_F32] = TO(f32), [ASL_F64] = TO(f64), [ASL_U8] = TO(u8),
-    [ASL_I32] = TO(i32), [ASL_I64] = TO(i64)};
+    [ASL_I32] = TO(i32), [ASL_I64] = TO(i64), [ASL_BF16] = TO(bf16)};
 
 typedef struct job {
   asl_walk walk; /* y, x */

@@ -88,10 +88,10 @@ ASL_KERNEL(cross_entropy) {
   ASL_TRY(take_scratch(chunks * (int64_t)sizeof *j.loss, &scratch));
   j.loss = scratch;
   asl_parallel(chunks, loss_chunk, &j);
-  double loss = 0, normaliser = p->normaliser;
+  double loss = 0;
   for (int64_t c = 0; c < chunks; c++) loss += j.loss[c];
   asl_pool_give(scratch);
-  if (normaliser == 0) normaliser = (double)valid;
+  double normaliser = loss_normaliser(p->normaliser, call->in[4], valid);
   *asl_f32(call->out[0]) = valid > 0 ? (float)(loss / normaliser) : 0.0f;
   *asl_i64(call->out[1]) = valid;
   return ASL_OK;
@@ -102,8 +102,8 @@ ASL_KERNEL(cross_entropy_backward) {
   job j = job_of(call, p->smoothing, p->temperature);
   int64_t valid;
   ASL_TRY(asl_labels_check(call->in[1], j.classes, &valid));
-  double normaliser = p->normaliser == 0 ? (double)max_i64(valid, 1) : p->normaliser;
-  j.scale = (float)(*asl_f32(call->in[4]) / normaliser / p->temperature);
+  double normaliser = loss_normaliser(p->normaliser, call->in[4], valid);
+  j.scale = (float)(*asl_f32(call->in[5]) / normaliser / p->temperature);
   j.dlogits = asl_f32(call->out[0]);
   asl_parallel(ceil_div(j.pixels, j.pixels_per_chunk), gradient_chunk, &j);
   return ASL_OK;

@@ -1,5 +1,7 @@
 #include "cpu/labels.h"
 
+#include "ops/fault.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -44,16 +46,7 @@ asl_status asl_labels_check(const asl_tensor *labels, int64_t classes, int64_t *
 
 asl_status asl_label_fail(const char *what, const asl_tensor *map, int64_t position,
                           int64_t classes) {
-  char place[96];
-  snprintf(place, sizeof place, "element %lld", (long long)position + 1);
-  if (map->shape.rank == 3) {
-    int64_t height = map->shape.size[1], width = map->shape.size[2];
-    snprintf(place, sizeof place, "picture %lld, row %lld, column %lld",
-             (long long)(position / width / height + 1), (long long)(position / width % height + 1),
-             (long long)(position % width + 1));
-  }
-  return asl_fail(ASL_EDATA, "%s %d at %s: the classes are 0 to %lld, label %d is ignored", what,
-                  asl_u8(map)[position], place, (long long)classes - 1, IGNORE);
+  return asl_fault_class(what, map->shape, position, asl_u8(map)[position], classes);
 }
 
 /* Neighbours mostly belong to the same cell: they are counted before memory is touched. */

@@ -27,4 +27,11 @@ int64_t asl_confusion_add(const uint8_t *prediction, const uint8_t *labels, int6
 /* y = the sum of the shares' counts. */
 void asl_confusion_sum(const int64_t *counts, int64_t shares, int64_t classes, int64_t *y);
 
+/* What a loss is divided by: count where it is there, else what was given, else the valid pixels; at least 1. */
+static inline double loss_normaliser(double given, const asl_tensor *count, int64_t valid) {
+  if (count) valid = *asl_i64(count);
+  else if (given != 0) return given;
+  return valid > 0 ? (double)valid : 1;
+}
+
 #endif

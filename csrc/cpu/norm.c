@@ -175,7 +175,7 @@ static asl_norm norm_of(const asl_pending *p) {
                     .relu = p->relu};
 }
 
-asl_status norm_settle(const asl_pending *pending, float *y) {
+asl_status norm_settle(const asl_pending *pending, void *y) {
   asl_norm n = norm_of(pending);
   norm_apply_all(&n, asl_f32(pending->z), NULL, y);
   return ASL_OK;

@@ -80,7 +80,7 @@ void norm_apply(const asl_norm *n, const float *z, const float *residual, float 
 void norm_apply_all(const asl_norm *n, const float *z, const float *residual, float *y);
 
 /* asl_backend.settle */
-asl_status norm_settle(const asl_pending *pending, float *y);
+asl_status norm_settle(const asl_pending *pending, void *y);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 /* The values of a tensor, to be normalised as they are read when it is pending. */

@@ -28,8 +28,11 @@ static void adam_chunk(void *context, int64_t chunk) {
     asl_adam_update(&p, &w[i], g[i], &m[i], &v[i]);
 }
 
+static bool stopped_by(const asl_tensor *guard) { return guard && !isfinite(*asl_f32(guard)); }
+
 ASL_KERNEL(sgd_step) {
   const asl_sgd_step_params *p = ASL_PARAMS(sgd_step, call);
+  if (stopped_by(call->in[3])) return ASL_OK;
   job j = {.weight = asl_f32(call->in[0]), .gradient = asl_f32(call->in[1]),
            .state1 = asl_f32(call->in[2]), .count = asl_tensor_count(call->in[0]),
            .sgd = {(float)p->lr, (float)p->momentum, (float)p->decay, p->nesterov != 0,
@@ -42,6 +45,7 @@ ASL_KERNEL(adam_step) {
   const asl_adam_step_params *p = ASL_PARAMS(adam_step, call);
   if (p->step < 1)
     return asl_fail(ASL_EINVAL, "step counts from 1, it is %lld", (long long)p->step);
+  if (stopped_by(call->in[4])) return ASL_OK;
   job j = {.weight = asl_f32(call->in[0]), .gradient = asl_f32(call->in[1]),
            .state1 = asl_f32(call->in[2]), .state2 = asl_f32(call->in[3]),
            .count = asl_tensor_count(call->in[0]),

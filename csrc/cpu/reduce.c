@@ -154,7 +154,6 @@ static asl_status reduce_dim(const asl_call *call, const reducer *const with[ASL
     else if (d < dim - 1) outer *= x->shape.size[d];
     else inner *= x->shape.size[d];
   }
-  if (mean && n == 0) return asl_fail(ASL_EINVAL, "no elements have no mean");
   return reduce(with, whole(x), whole(call->out[0]), outer, n, inner, mean ? (double)n : 1.0);
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cpu/kernel.h"
+#include "ops/fault.h"
 
 enum { CHUNK_BYTES = 1 << 17 };
 
@@ -36,17 +37,6 @@ static void move_rows(rows_job *j) {
 }
 
 /* ---- gather and scatter ---------------------------------------------------------------------- */
-static asl_status check_index(const asl_tensor *x, const asl_tensor *index) {
-  int64_t rows = x->shape.size[0];
-  for (int64_t i = 0, n = index->shape.size[0]; i < n; i++) {
-    int64_t row = asl_i64(index)[i];
-    if (row < 0 || row >= rows)
-      return asl_fail(ASL_EINVAL, "index %lld (element %lld of %lld) is outside the %lld rows of x",
-                      (long long)row, (long long)i + 1, (long long)n, (long long)rows);
-  }
-  return ASL_OK;
-}
-
 static int64_t row_bytes(const asl_tensor *x) {
   int64_t bytes = (int64_t)asl_dtype_size(x->dtype);
   for (int d = 1; d < x->shape.rank; d++) bytes *= x->shape.size[d];
@@ -55,7 +45,7 @@ static int64_t row_bytes(const asl_tensor *x) {
 
 ASL_KERNEL(gather_rows) {
   asl_tensor *x = call->in[0], *index = call->in[1];
-  ASL_TRY(check_index(x, index));
+  ASL_TRY(asl_fault_indices(x, index));
   int64_t width = row_bytes(x);
   rows_job j = {.to = asl_tensor_data(call->out[0]), .to_pitch = width,
                 .from = asl_tensor_data(x), .from_pitch = width, .from_index = asl_i64(index),
@@ -67,7 +57,7 @@ ASL_KERNEL(gather_rows) {
 /* In order, one after the other: when an index occurs twice, its last row stays. */
 ASL_KERNEL(scatter_rows) {
   asl_tensor *x = call->in[0], *index = call->in[1], *rows = call->in[2];
-  ASL_TRY(check_index(x, index));
+  ASL_TRY(asl_fault_indices(x, index));
   const char *first = asl_tensor_data(x), *given = asl_tensor_data(rows);
   if (given < first + asl_tensor_bytes(x) && first < given + asl_tensor_bytes(rows))
     return asl_fail(ASL_EINVAL, "rows are part of x itself: copy them first");

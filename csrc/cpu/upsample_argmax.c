@@ -15,6 +15,7 @@
 #include "cpu/labels.h"
 #include "cpu/resample.h"
 #include "cpu/simd.h"
+#include "ops/fault.h"
 
 enum { MAX_VECTORS = 256 / LANES, NOT_CLEAR = 255 };
 #define CLEAR 0x1p-19f
@@ -151,15 +152,10 @@ static void check_chunk(void *context, int64_t chunk) {
   }
 }
 
-static asl_status check_logits(job *j) {
-  asl_parallel(ceil_div(j->pictures * j->y.in * j->x.in * j->classes, CHUNK), check_chunk, j);
-  int64_t bad = j->fault, pixel = bad / j->classes;
-  if (bad == NO_FAULT) return ASL_OK;
-  return asl_fail(ASL_EDATA, "logits are not finite: %g at picture %lld, row %lld, column %lld, "
-                  "class %lld", (double)j->logits[bad],
-                  (long long)(pixel / j->x.in / j->y.in + 1),
-                  (long long)(pixel / j->x.in % j->y.in + 1), (long long)(pixel % j->x.in + 1),
-                  (long long)(bad % j->classes));
+static asl_status check_logits(job *j, const asl_tensor *logits) {
+  asl_parallel(ceil_div(asl_tensor_count(logits), CHUNK), check_chunk, j);
+  int64_t bad = j->fault;
+  return bad == NO_FAULT ? ASL_OK : asl_fault_logit(logits->shape, bad, j->logits[bad]);
 }
 
 /* The map, or the confusion into `confusion`. */
@@ -193,7 +189,7 @@ static asl_status run(job *j, const asl_tensor *logits, int64_t height, int64_t 
   j->fault = NO_FAULT;
   asl_status status = asl_axis_new(in[1], height, align_corners, &j->y);
   if (status == ASL_OK) status = asl_axis_new(in[2], width, align_corners, &j->x);
-  if (status == ASL_OK) status = check_logits(j);
+  if (status == ASL_OK) status = check_logits(j, logits);
   if (status == ASL_OK) status = compute(j, confusion);
   asl_axis_free(&j->y);
   asl_axis_free(&j->x);

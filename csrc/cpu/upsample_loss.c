@@ -222,7 +222,7 @@ asl_status asl_upsample_loss(upsample_loss *j, const asl_call *call, int64_t lab
   j->row = max_i64(2, in[2]) * j->padded;
   j->sharpness = (float)(1.44269504088896 / j->temperature);
   set_smooth(j, smooth);
-  double normaliser = j->normaliser == 0 ? (double)max_i64(valid, 1) : j->normaliser;
+  double normaliser = loss_normaliser(j->normaliser, call->in[4], valid);
   asl_status status = asl_axis_new(in[1], j->height, j->align_corners, &j->y);
   if (status == ASL_OK) status = asl_axis_new(in[2], j->width, j->align_corners, &j->x);
   j->bands = asl_bands(&j->y);

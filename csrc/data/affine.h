@@ -1,27 +1,8 @@
-/* Affine maps of the plane, in double: (x, y) -> (xx x + xy y + x0, yx x + yy y + y0). */
+/* Affine maps of the plane (ops/math/affine.h): making them. */
 #ifndef ASL_DATA_AFFINE_H
 #define ASL_DATA_AFFINE_H
 
-#include <math.h>
-#include <stdbool.h>
-
-typedef struct asl_affine {
-  double xx, xy, x;
-  double yx, yy, y;
-} asl_affine;
-
-static inline double asl_affine_x(const asl_affine *m, int x, int y) {
-  return m->xx * x + (m->xy * y + m->x);
-}
-static inline double asl_affine_y(const asl_affine *m, int x, int y) {
-  return m->yx * x + (m->yy * y + m->y);
-}
-
-/* Whether the nearest pixel to the mapped point lies in a picture of this size. */
-static inline bool asl_affine_inside(const asl_affine *m, int x, int y, int height, int width) {
-  double u = asl_affine_x(m, x, y), v = asl_affine_y(m, x, y);
-  return u >= -0.5 && v >= -0.5 && u < width - 0.5 && v < height - 0.5;
-}
+#include "ops/math/affine.h"
 
 static inline asl_affine asl_affine_shift(double x, double y) {
   return (asl_affine){1, 0, x, 0, 1, y};
@@ -58,9 +39,9 @@ static inline asl_affine asl_affine_turn(double angle) {
 
 /* First `a`, then `b`. */
 static inline asl_affine asl_affine_then(asl_affine a, asl_affine b) {
-  return (asl_affine){b.xx * a.xx + b.xy * a.yx, b.xx * a.xy + b.xy * a.yy,
+  return (asl_affine){b.xx * a.xx + b.xy * a.yx,     b.xx * a.xy + b.xy * a.yy,
                       b.xx * a.x + b.xy * a.y + b.x, b.yx * a.xx + b.yy * a.yx,
-                      b.yx * a.xy + b.yy * a.yy, b.yx * a.x + b.yy * a.y + b.y};
+                      b.yx * a.xy + b.yy * a.yy,     b.yx * a.x + b.yy * a.y + b.y};
 }
 
 /* Expects a map that is not singular. */

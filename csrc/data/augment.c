@@ -7,9 +7,10 @@
 #include "base/philox.h"
 #include "data/affine.h"
 #include "data/colour.h"
-#include "data/resample.h"
+#include "ops/transform.h"
 
-static const uint8_t mean_colour[3] = {124, 116, 104};
+_Static_assert((int)ASL_IGNORE == (int)ASL_NO_LABEL, "what is not covered is ignored");
+_Static_assert((int)ASL_MAX_SIDE <= (int)ASL_TRANSFORM_SIDE, "every picture can be transformed");
 
 const asl_augment asl_augment_none = {.scale = {1, 1}};
 
@@ -68,10 +69,9 @@ static chosen choose(const asl_augment *a, asl_draw draw) {
 /* Everything about a row but its pixels. */
 typedef struct plan {
   const asl_sample *sample;
-  int height, width;               /* of the output */
-  int scaled_height, scaled_width; /* of the whole picture, in pixels of the output */
-  asl_affine to_source, to_output;
-  chosen chosen;
+  asl_size source, size; /* of the sample, of the output */
+  asl_transform transform;
+  asl_affine to_output;
 } plan;
 
 static int scaled_side(int side, double scale) {
@@ -84,144 +84,63 @@ static double window(int scaled, int side, double place) {
   return floor((scaled - side) * place + 0.5);
 }
 
-static void plan_geometry(plan *p) {
-  const chosen *c = &p->chosen;
-  double centre_x = (p->width - 1) / 2.0, centre_y = (p->height - 1) / 2.0;
+/* From pixels of the output to pixels of the source, where the whole picture has the size `scaled`
+ * in the output. */
+static asl_affine map_to_source(const chosen *c, asl_size source, asl_size size, asl_size scaled) {
+  double centre_x = (size.width - 1) / 2.0, centre_y = (size.height - 1) / 2.0;
   asl_affine map = asl_affine_shift(-centre_x, -centre_y);
   if (c->rotate != 0) map = asl_affine_then(map, asl_affine_turn(c->rotate));
   map = asl_affine_then(map, asl_affine_scale(c->flip ? -1 : 1, 1));
   map = asl_affine_then(map, asl_affine_shift(centre_x, centre_y));
-  map = asl_affine_then(map, asl_affine_shift(window(p->scaled_width, p->width, c->place_x),
-                                              window(p->scaled_height, p->height, c->place_y)));
-  p->to_source = asl_affine_then(map, asl_affine_resize(p->scaled_height, p->scaled_width,
-                                                        p->sample->height, p->sample->width));
-  p->to_output = asl_affine_inverse(p->to_source);
+  map = asl_affine_then(map, asl_affine_shift(window(scaled.width, size.width, c->place_x),
+                                              window(scaled.height, size.height, c->place_y)));
+  return asl_affine_then(
+      map, asl_affine_resize(scaled.height, scaled.width, source.height, source.width));
 }
 
-static plan make_plan(const asl_sample *sample, const asl_augment *augment, asl_draw draw,
-                      int height, int width) {
-  plan p = {.sample = sample, .height = height, .width = width};
-  p.chosen = choose(augment ? augment : &asl_augment_none, draw);
-  p.scaled_height = scaled_side(height, p.chosen.scale);
-  p.scaled_width = scaled_side(width, p.chosen.scale);
-  plan_geometry(&p);
-  return p;
+static int smaller(int a, int b) { return a < b ? a : b; }
+
+asl_transform asl_augment_draw(const asl_augment *augment, asl_draw draw, asl_size source,
+                               asl_size size) {
+  chosen c = choose(augment ? augment : &asl_augment_none, draw);
+  asl_size scaled = {scaled_side(size.height, c.scale), scaled_side(size.width, c.scale)};
+  asl_size shrunk = {smaller(scaled.height, source.height), smaller(scaled.width, source.width)};
+  asl_transform t = {.height = shrunk.height, .width = shrunk.width};
+  t.to_source = t.to_shrunk = map_to_source(&c, source, size, scaled);
+  if (shrunk.height < source.height || shrunk.width < source.width)
+    t.to_shrunk = asl_affine_then(
+        t.to_source, asl_affine_resize(source.height, source.width, shrunk.height, shrunk.width));
+  asl_jitter_set(&c.jitter, &t);
+  return t;
 }
 
-/* The part [*first, *end) of an output row that the source covers: positions along a row are
- * monotonic, so it is one interval; *end = *first when it is empty. */
-static void covered(const plan *p, const asl_affine *map, int height, int width, int y, int *first,
-                    int *end) {
-  int x = 0, last = p->width;
-  while (x < last && !asl_affine_inside(map, x, y, height, width)) x++;
-  while (last > x && !asl_affine_inside(map, last - 1, y, height, width)) last--;
-  *first = x;
-  *end = last;
+/* The part of an output row that the source covers. */
+static void covered(const plan *p, int y, int *first, int *end) {
+  asl_covered(&p->transform.to_source, p->source, p->size.width, y, first, end);
 }
 
-static void fill_colour(uint8_t *row, int first, int end) {
-  for (int x = first; x < end; x++) memcpy(row + 3 * x, mean_colour, 3);
-}
-
-/* A position in a side of `last` + 1 pixels, clamped, in steps of 2^-11 pixel. */
-static inline uint32_t fine(double position, int last) {
-  if (!(position > 0)) return 0;
-  return (uint32_t)((position < last ? position : last) * 2048 + 0.5);
-}
-
-/* In integers: exact at whole pixels, and quick. 255 * 2^22 fits 32 bits. */
-static inline void bilinear(const asl_affine *map, const uint8_t *from, int height, int width,
-                            int x, int y, uint8_t *to) {
-  uint32_t u = fine(asl_affine_x(map, x, y), width - 1);
-  uint32_t v = fine(asl_affine_y(map, x, y), height - 1);
-  size_t left = u >> 11, top = v >> 11, row = 3 * (size_t)width;
-  const uint8_t *p = from + top * row + 3 * left;
-  uint32_t a = u & 2047, b = v & 2047;
-  if (!(a | b)) { /* a whole pixel: common, as shrinking and cropping alone lead to nothing else */
-    memcpy(to, p, 3);
-    return;
-  }
-  size_t right = a ? 3 : 0, below = b ? row : 0; /* at whole pixels the next may not exist */
-  for (int c = 0; c < 3; c++, p++) {
-    uint32_t upper = p[0] * (2048 - a) + p[right] * a;
-    uint32_t lower = p[below] * (2048 - a) + p[below + right] * a;
-    to[c] = (uint8_t)((upper * (2048 - b) + lower * b + (1u << 21)) >> 22);
-  }
-}
-
-/* Draws the picture `from`, whose pixels `map` leads to, and jitters its colours. */
-static void draw_picture(const plan *p, const asl_affine *map, const uint8_t *from, int height,
-                         int width, uint8_t *out) {
-  int64_t grey = 0, pixels = 0;
-  bool jitter = asl_jitter_changes(&p->chosen.jitter);
-  int first, end;
-  for (int y = 0; y < p->height; y++) {
-    uint8_t *row = out + 3 * (size_t)y * (size_t)p->width;
-    covered(p, map, height, width, y, &first, &end);
-    fill_colour(row, 0, first);
-    for (int x = first; x < end; x++) bilinear(map, from, height, width, x, y, row + 3 * x);
-    fill_colour(row, end, p->width);
-    if (!jitter) continue;
-    grey += asl_grey_sum(row + 3 * first, end - first);
-    pixels += end - first;
-  }
-  if (!jitter || pixels == 0) return;
-  asl_colour_map colours = asl_jitter_map(&p->chosen.jitter, (double)grey / (double)pixels);
-  for (int y = 0; y < p->height; y++) {
-    covered(p, map, height, width, y, &first, &end);
-    asl_colour_apply(&colours, out + 3 * ((size_t)y * (size_t)p->width + (size_t)first),
-                     end - first);
-  }
+static int64_t nearest(const plan *p, int x, int y) {
+  return asl_nearest(&p->transform.to_source, p->source.height, p->source.width, x, y);
 }
 
 static asl_status draw_image(const plan *p, uint8_t *out) {
-  const asl_sample *s = p->sample;
-  int height = p->scaled_height < s->height ? p->scaled_height : s->height;
-  int width = p->scaled_width < s->width ? p->scaled_width : s->width;
-  if (height == s->height && width == s->width) {
-    draw_picture(p, &p->to_source, s->image, height, width, out);
-    return ASL_OK;
-  }
-  size_t bytes = 3 * (size_t)height * (size_t)width;
-  uint8_t *small = malloc(bytes);
-  if (!small) return asl_fail(ASL_ENOMEM, "no memory for a picture of %zu bytes", bytes);
-  asl_status status = asl_shrink(s->image, s->height, s->width, small, height, width);
-  if (status == ASL_OK) {
-    asl_affine map = asl_affine_then(p->to_source,
-                                     asl_affine_resize(s->height, s->width, height, width));
-    draw_picture(p, &map, small, height, width, out);
-  }
-  free(small);
-  return status;
-}
-
-/* For a covered position, which is at least -0.5. The sum can round up to the far edge (0.5 - 2^-54
- * + 0.5 is 1), hence the clamp. */
-static inline int nearest_side(double position, int side) {
-  int at = (int)(position + 0.5);
-  return at < side ? at : side - 1;
-}
-
-static inline size_t nearest(const plan *p, int x, int y) {
-  int u = nearest_side(asl_affine_x(&p->to_source, x, y), p->sample->width);
-  int v = nearest_side(asl_affine_y(&p->to_source, x, y), p->sample->height);
-  return (size_t)v * (size_t)p->sample->width + (size_t)u;
+  size_t bytes = asl_transform_scratch(&p->transform, p->source);
+  void *scratch = bytes ? malloc(bytes) : NULL;
+  if (bytes && !scratch) return asl_fail(ASL_ENOMEM, "no memory for a picture of %zu bytes", bytes);
+  asl_transform_picture(&p->transform, p->sample->image, p->source, out, p->size, scratch);
+  free(scratch);
+  return ASL_OK;
 }
 
 static void draw_bytes(const plan *p, const uint8_t *from, uint8_t uncovered, uint8_t *out) {
-  int first, end;
-  for (int y = 0; y < p->height; y++, out += p->width) {
-    covered(p, &p->to_source, p->sample->height, p->sample->width, y, &first, &end);
-    memset(out, uncovered, (size_t)p->width);
-    for (int x = first; x < end; x++) out[x] = from[nearest(p, x, y)];
-  }
+  asl_transform_bytes(&p->transform, from, p->source, uncovered, out, p->size);
 }
 
 static void draw_depth(const plan *p, float *out) {
   int first, end;
-  for (int y = 0; y < p->height; y++, out += p->width) {
-    covered(p, &p->to_source, p->sample->height, p->sample->width, y, &first, &end);
-    memset(out, 0, (size_t)p->width * sizeof *out);
+  for (int y = 0; y < p->size.height; y++, out += p->size.width) {
+    covered(p, y, &first, &end);
+    memset(out, 0, (size_t)p->size.width * sizeof *out);
     for (int x = first; x < end; x++) out[x] = p->sample->depth[nearest(p, x, y)];
   }
 }
@@ -237,9 +156,9 @@ static void flow_at(const plan *p, const float *flow, int x, int y, float out[2]
 
 static void draw_flow(const plan *p, const float *flow, float *out) {
   int first, end;
-  for (int y = 0; y < p->height; y++, out += 2 * p->width) {
-    covered(p, &p->to_source, p->sample->height, p->sample->width, y, &first, &end);
-    memset(out, 0, 2 * (size_t)p->width * sizeof *out);
+  for (int y = 0; y < p->size.height; y++, out += 2 * p->size.width) {
+    covered(p, y, &first, &end);
+    memset(out, 0, 2 * (size_t)p->size.width * sizeof *out);
     for (int x = first; x < end; x++) flow_at(p, flow, x, y, out + 2 * x);
   }
 }
@@ -247,13 +166,14 @@ static void draw_flow(const plan *p, const float *flow, float *out) {
 /* Marks pixels whose flow leaves the output. */
 static void hide_leaving(const plan *p, uint8_t *occlusion) {
   int first, end;
-  for (int y = 0; y < p->height; y++, occlusion += p->width) {
-    covered(p, &p->to_source, p->sample->height, p->sample->width, y, &first, &end);
+  for (int y = 0; y < p->size.height; y++, occlusion += p->size.width) {
+    covered(p, y, &first, &end);
     for (int x = first; x < end; x++) {
       float flow[2];
       flow_at(p, p->sample->flow, x, y, flow);
       float u = (float)x + flow[0], v = (float)y + flow[1];
-      if (!(u >= -0.5f && v >= -0.5f && u < (float)p->width - 0.5f && v < (float)p->height - 0.5f))
+      if (!(u >= -0.5f && v >= -0.5f && u < (float)p->size.width - 0.5f &&
+            v < (float)p->size.height - 0.5f))
         occlusion[x] = 1;
     }
   }
@@ -270,22 +190,29 @@ static void make_intrinsics(const plan *p, float *out) {
     }
 }
 
+static asl_status check_exact(asl_size source, asl_size size) {
+  if (source.height == size.height && source.width == size.width) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "the picture has %dx%d pixels (width x height), not %dx%d",
+                  source.width, source.height, size.width, size.height);
+}
+
 asl_status asl_augment_row(const asl_sample *sample, const asl_augment *augment, asl_draw draw,
                            uint32_t planes, int height, int width, void *const out[ASL_PLANES]) {
-  plan p = make_plan(sample, augment, draw, height, width);
+  plan p = {.sample = sample, .source = {sample->height, sample->width}, .size = {height, width}};
+  if (augment && augment->exact) ASL_TRY(check_exact(p.source, p.size));
+  p.transform = asl_augment_draw(augment, draw, p.source, p.size);
+  p.to_output = asl_affine_inverse(p.transform.to_source);
   if (planes >> ASL_PLANE_IMAGE & 1) ASL_TRY(draw_image(&p, out[ASL_PLANE_IMAGE]));
   if (planes >> ASL_PLANE_LABEL & 1)
     draw_bytes(&p, sample->label, ASL_IGNORE, out[ASL_PLANE_LABEL]);
   if (planes >> ASL_PLANE_DEPTH & 1) draw_depth(&p, out[ASL_PLANE_DEPTH]);
   if (planes >> ASL_PLANE_FLOW & 1) draw_flow(&p, sample->flow, out[ASL_PLANE_FLOW]);
-  if (planes >> ASL_PLANE_FLOW_BACK & 1)
-    draw_flow(&p, sample->flow_back, out[ASL_PLANE_FLOW_BACK]);
+  if (planes >> ASL_PLANE_FLOW_BACK & 1) draw_flow(&p, sample->flow_back, out[ASL_PLANE_FLOW_BACK]);
   if (planes >> ASL_PLANE_OCCLUSION & 1) {
     draw_bytes(&p, sample->occlusion, 1, out[ASL_PLANE_OCCLUSION]);
     if (augment && sample->flow) hide_leaving(&p, out[ASL_PLANE_OCCLUSION]);
   }
   if (planes >> ASL_PLANE_INTRINSICS & 1) make_intrinsics(&p, out[ASL_PLANE_INTRINSICS]);
-  if (planes >> ASL_PLANE_POSE & 1)
-    memcpy(out[ASL_PLANE_POSE], sample->pose, sizeof sample->pose);
+  if (planes >> ASL_PLANE_POSE & 1) memcpy(out[ASL_PLANE_POSE], sample->pose, sizeof sample->pose);
   return ASL_OK;
 }

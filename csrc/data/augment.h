@@ -23,6 +23,7 @@
 
 #include "base/status.h"
 #include "data/sample.h"
+#include "ops/transform.h"
 
 typedef struct asl_augment {
   /* Size of the picture relative to the plain resize, uniform in [scale[0], scale[1]]: at 2 the
@@ -35,6 +36,7 @@ typedef struct asl_augment {
   double contrast;   /* the same; about the row's mean grey */
   double saturation; /* the same; about each pixel's grey */
   double hue;        /* in turns (0.5 = 180 degrees): chroma turned by up to this */
+  bool exact;        /* a picture that has another size than the output is an error */
 } asl_augment;
 
 /* Draws that change nothing. */
@@ -51,8 +53,14 @@ typedef struct asl_draw { /* where the random numbers of a row come from */
   uint64_t seed, step, row;
 } asl_draw;
 
+/* What a picture of size `source` gets in a row of size `size`: all its random numbers, a pure
+ * function of the arguments; where its image and label come from. `augment` NULL = the plain
+ * resize. */
+asl_transform asl_augment_draw(const asl_augment *augment, asl_draw draw, asl_size source,
+                               asl_size size);
+
 /* Writes one row: each plane p of the mask to out[p], of size height x width. `augment` NULL = the
- * plain resize. The draws are a pure function of (settings, draw). ASL_ENOMEM. */
+ * plain resize. ASL_ENOMEM; ASL_EINVAL (`exact`). */
 asl_status asl_augment_row(const asl_sample *sample, const asl_augment *augment, asl_draw draw,
                            uint32_t planes, int height, int width, void *const out[ASL_PLANES]);
 

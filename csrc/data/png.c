@@ -7,17 +7,22 @@
 #include <string.h>
 
 #include "data/image.h"
+#include "data/png.h"
 #include "data/sample.h"
 
 /* Deflate expands at most 1032 times (a match of 258 bytes from 2 bits). */
 enum { DEFLATE_RATIO = 1032 };
 
+/* What becomes of the pixels. */
+typedef enum decoding { TO_PICTURE, TO_LABEL_MAP, TO_VALUES } decoding;
+
 typedef struct decoder {
   const uint8_t *bytes;
   size_t n, at;
-  asl_picture_kind kind;
-  asl_picture *out;
-  uint8_t *wide; /* a 16-bit label map before it is checked */
+  decoding to;
+  asl_picture *out; /* its channels are set first */
+  uint8_t *wide;    /* 16-bit values, most significant byte first */
+  int bits;         /* of a value in the file */
   png_bytep *rows;
   char cause[256];
   asl_status code; /* of a failure; ASL_EDATA unless said otherwise */
@@ -57,6 +62,7 @@ static void check_header(png_structp png, png_infop info, decoder *d) {
   if (claimed / DEFLATE_RATIO > d->n) refuse(png, d, ASL_EDATA, "truncated");
   d->out->height = (int)height;
   d->out->width = (int)width;
+  d->bits = png_get_bit_depth(png, info);
 }
 
 static void choose_picture(png_structp png, png_infop info) {
@@ -72,12 +78,22 @@ static void choose_picture(png_structp png, png_infop info) {
 
 static void choose_label(png_structp png, png_infop info, decoder *d) {
   int type = png_get_color_type(png, info);
-  if (type != PNG_COLOR_TYPE_GRAY && type != PNG_COLOR_TYPE_PALETTE)
+  bool labels = d->to == TO_LABEL_MAP;
+  if (type != PNG_COLOR_TYPE_GRAY && type != PNG_COLOR_TYPE_PALETTE) {
+    if (type & PNG_COLOR_MASK_COLOR)
+      refuse(png, d, ASL_EDATA,
+             labels ? "a colour picture; a label map must be a grey or palette PNG"
+                    : "a colour picture; it must be a grey or palette PNG");
     refuse(png, d, ASL_EDATA,
-           type & PNG_COLOR_MASK_COLOR
-               ? "a colour picture; a label map must be a grey or palette PNG"
-               : "a grey picture with alpha; a label map must be a grey or palette PNG");
+           labels ? "a grey picture with alpha; a label map must be a grey or palette PNG"
+                  : "a grey picture with alpha; it must be a grey or palette PNG");
+  }
   png_set_packing(png); /* 1, 2 and 4 bits to one value per byte, not scaled */
+}
+
+static void choose_colours(png_structp png, png_infop info, decoder *d) {
+  if (png_get_color_type(png, info) != PNG_COLOR_TYPE_RGB)
+    refuse(png, d, ASL_EDATA, "not a RGB picture; it must be a RGB PNG without palette and alpha");
 }
 
 static void *take(png_structp png, decoder *d, size_t bytes) {
@@ -89,7 +105,6 @@ static void *take(png_structp png, decoder *d, size_t bytes) {
 static void read_rows(png_structp png, png_infop info, decoder *d) {
   size_t height = (size_t)d->out->height, row = png_get_rowbytes(png, info);
   bool wide = png_get_bit_depth(png, info) == 16;
-  d->out->channels = d->kind == ASL_LABEL_MAP ? 1 : 3;
   if (row != (size_t)d->out->width * (size_t)d->out->channels * (wide ? 2 : 1))
     refuse(png, d, ASL_EDATA, "an unexpected size of row");
   uint8_t *pixels = take(png, d, row * height);
@@ -109,8 +124,9 @@ static void decode(png_structp png, png_infop info, decoder *d) {
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
   png_read_info(png, info);
   check_header(png, info, d);
-  if (d->kind == ASL_LABEL_MAP) choose_label(png, info, d);
-  else choose_picture(png, info);
+  if (d->to == TO_PICTURE) choose_picture(png, info);
+  else if (d->out->channels == 1) choose_label(png, info, d);
+  else choose_colours(png, info, d);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
   read_rows(png, info, d);
@@ -137,19 +153,57 @@ static asl_status narrow(decoder *d) {
   return ASL_OK;
 }
 
-asl_status asl_png_decode(const uint8_t *bytes, size_t n, asl_picture_kind kind, asl_picture *out) {
-  *out = (asl_picture){0};
-  decoder d = {.bytes = bytes, .n = n, .kind = kind, .out = out, .code = ASL_EDATA};
-  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning);
+/* Leaves the pixels in out->pixels or, with 16 bits, in wide. */
+static asl_status decode_png(decoder *d) {
+  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, d, on_error, on_warning);
   png_infop info = png ? png_create_info_struct(png) : NULL;
   asl_status status = ASL_OK;
   if (!info) status = asl_fail(ASL_ENOMEM, "no memory for the PNG decoder");
-  else if (!run(png, info, &d)) status = asl_fail(d.code, "PNG: %s", d.cause);
-  else if (d.wide) status = narrow(&d);
+  else if (!run(png, info, d)) status = asl_fail(d->code, "PNG: %s", d->cause);
   png_destroy_read_struct(&png, &info, NULL);
-  free(d.rows);
+  free(d->rows);
+  return status;
+}
+
+asl_status asl_png_decode(const uint8_t *bytes, size_t n, asl_picture_kind kind, asl_picture *out) {
+  decoding to = kind == ASL_LABEL_MAP ? TO_LABEL_MAP : TO_PICTURE;
+  *out = (asl_picture){.channels = to == TO_PICTURE ? 3 : 1};
+  decoder d = {.bytes = bytes, .n = n, .to = to, .out = out, .code = ASL_EDATA};
+  asl_status status = decode_png(&d);
+  if (status == ASL_OK && d.wide) status = narrow(&d);
   free(d.wide);
   if (status != ASL_OK) asl_picture_free(out);
+  return status;
+}
+
+void asl_values_free(asl_values *values) {
+  free(values->values);
+  *values = (asl_values){0};
+}
+
+/* The decoded bytes, one or two a value, as numbers. */
+static asl_status number(const decoder *d, asl_values *out) {
+  size_t n = (size_t)out->height * (size_t)out->width * (size_t)out->channels;
+  out->values = malloc(n * sizeof *out->values);
+  if (!out->values) return asl_fail(ASL_ENOMEM, "no memory for %zu values", n);
+  for (size_t i = 0; i < n; i++)
+    out->values[i] = d->wide ? (uint16_t)(d->wide[2 * i] << 8 | d->wide[2 * i + 1])
+                             : d->out->pixels[i];
+  return ASL_OK;
+}
+
+asl_status asl_png_values(const uint8_t *bytes, size_t n, int channels, asl_values *out) {
+  asl_picture picture = {.channels = channels};
+  decoder d = {.bytes = bytes, .n = n, .to = TO_VALUES, .out = &picture, .code = ASL_EDATA};
+  *out = (asl_values){0};
+  asl_status status = decode_png(&d);
+  if (status == ASL_OK) {
+    *out = (asl_values){picture.height, picture.width, channels, d.bits, NULL};
+    status = number(&d, out);
+  }
+  free(d.wide);
+  asl_picture_free(&picture);
+  if (status != ASL_OK) asl_values_free(out);
   return status;
 }
 

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <limits.h>
 #include <lualib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,10 +95,10 @@ int main(int argc, char **argv) {
     fprintf(stderr, "asl: %s\n", luaL_tolstring(L, -1, NULL));
     code = EXIT_INTERNAL;
   }
+  bool lost = fflush(stdout) != 0 || ferror(stdout);
+  int cause = errno; /* before anything else can fail */
   lua_close(L);
-  if (fflush(stdout) != 0 || ferror(stdout)) {
-    fprintf(stderr, "asl: cannot write to standard output: %s\n", strerror(errno));
-    if (code == 0) code = EXIT_IO;
-  }
-  return code;
+  if (!lost) return code;
+  fprintf(stderr, "asl: cannot write to standard output: %s\n", strerror(cause));
+  return code == 0 ? EXIT_IO : code;
 }

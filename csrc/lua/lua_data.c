@@ -89,7 +89,7 @@ static uint8_t *gather_bytes(const asl_tensor *t) {
 /* png_encode(tensor, {palette = {{r, g, b}, ...}}): a u8 tensor (H, W, 3) or (H, W). A palette's
  * colours belong to the values 0, 1, ...; 255 (ignore) is black unless it has one. */
 static int png_encode(lua_State *L) {
-  asl_tensor *t = asl_lua_check_tensor(L, 1);
+  asl_tensor *t = asl_lua_read_tensor(L, 1);
   asl_shape s = t->shape;
   if (t->dtype != ASL_U8 || !(s.rank == 2 || (s.rank == 3 && s.size[2] == 3)))
     return luaL_error(L, "png_encode: needs a u8 tensor (H, W, 3) or (H, W)");
@@ -251,9 +251,9 @@ static int size_side(lua_State *L, int table, lua_Integer i) {
   return (int)side;
 }
 
-/* table.size = {height, width}; false when there is none. */
-static bool field_size(lua_State *L, int table, int *height, int *width) {
-  bool given = lua_getfield(L, table, "size") != LUA_TNIL;
+/* table[key] = {height, width}; false when there is none. */
+static bool field_size(lua_State *L, int table, const char *key, int *height, int *width) {
+  bool given = lua_getfield(L, table, key) != LUA_TNIL;
   if (given) {
     luaL_checktype(L, -1, LUA_TTABLE);
     *height = size_side(L, lua_gettop(L), 1);
@@ -278,7 +278,7 @@ static int source_files(lua_State *L) {
     spec.labels = check_paths(L, 1, "labels", spec.count);
   read_label_map(L, 1, map);
   spec.table = asl_lua_field_string(L, 1, "table", "of labels");
-  field_size(L, 1, &spec.height, &spec.width);
+  field_size(L, 1, "size", &spec.height, &spec.width);
   asl_source *source = NULL;
   asl_lua_check(L, asl_source_files_new(&spec, &source));
   asl_lua_push_source(L, source);
@@ -329,6 +329,7 @@ static asl_augment check_augment(lua_State *L, int table) {
   a.contrast = asl_lua_field_number(L, table, "contrast", 0);
   a.saturation = asl_lua_field_number(L, table, "saturation", 0);
   a.hue = asl_lua_field_number(L, table, "hue", 0);
+  a.exact = asl_lua_field_boolean(L, table, "exact", 0);
   return a;
 }
 
@@ -338,6 +339,47 @@ static int augment_check(lua_State *L) {
   asl_augment a = check_augment(L, 1);
   asl_lua_check(L, asl_augment_check(&a));
   return 0;
+}
+
+static asl_size need_size(lua_State *L, const char *key) {
+  asl_size size;
+  if (!field_size(L, 1, key, &size.height, &size.width))
+    luaL_error(L, "augment_draw: %s = {height, width} must be given", key);
+  asl_lua_check(L, asl_picture_size_check(size.height, size.width));
+  return size;
+}
+
+/* augment_draw{rows = {row, ...}, picture = {height, width}, size = {height, width}, augment = settings or
+ * nil, seed =, step =}: what the loader does to pictures of the first size in these rows of a batch of the
+ * second, the input `transform` of ops.augment: f64 (rows, 24). */
+static int augment_draw(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  asl_size source = need_size(L, "picture"), size = need_size(L, "size");
+  asl_draw draw = {.seed = (uint64_t)asl_lua_field_integer(L, 1, "seed", 0),
+                   .step = (uint64_t)asl_lua_field_integer(L, 1, "step", 0)};
+  asl_augment augment = asl_augment_none;
+  if (lua_getfield(L, 1, "augment") != LUA_TNIL) {
+    luaL_checktype(L, -1, LUA_TTABLE);
+    augment = check_augment(L, lua_gettop(L));
+    asl_lua_check(L, asl_augment_check(&augment));
+  }
+  lua_getfield(L, 1, "rows");
+  luaL_checktype(L, -1, LUA_TTABLE);
+  lua_Integer n = luaL_len(L, -1);
+  if (n < 1 || n > MAX_ROWS) return luaL_error(L, "a batch has 1 to %d rows, not %I", MAX_ROWS, n);
+  asl_transform *rows = lua_newuserdatauv(L, (size_t)n * sizeof *rows, 0);
+  for (lua_Integer i = 0; i < n; i++) {
+    lua_geti(L, -2, i + 1);
+    draw.row = (uint64_t)luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+    rows[i] = asl_augment_draw(&augment, draw, source, size);
+  }
+  asl_tensor *t = NULL;
+  asl_lua_check(L, asl_tensor_new(ASL_F64, (asl_shape){2, {n, ASL_TRANSFORM_VALUES}}, ASL_CPU, &t));
+  memcpy(asl_tensor_data(t), rows, (size_t)n * sizeof *rows);
+  asl_lua_push_tensor(L, t);
+  return 1;
 }
 
 /* The rows at table.rows = {{source, position, row}, ...}; the array is a userdata on the stack. */
@@ -369,7 +411,7 @@ static int loader_request(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   asl_request request = {0};
   asl_augment augment;
-  if (!field_size(L, 2, &request.height, &request.width))
+  if (!field_size(L, 2, "size", &request.height, &request.width))
     return luaL_error(L, "request: size = {height, width} must be given");
   request.seed = (uint64_t)asl_lua_field_integer(L, 2, "seed", 0);
   request.step = (uint64_t)asl_lua_field_integer(L, 2, "step", 0);
@@ -424,6 +466,7 @@ static const luaL_Reg functions[] = {{"image_read", image_read},
                                      {"png_encode", png_encode},
                                      {"source_files", source_files},
                                      {"augment_check", augment_check},
+                                     {"augment_draw", augment_draw},
                                      {"loader", loader_new},
                                      {"order", order},
                                      {NULL, NULL}};

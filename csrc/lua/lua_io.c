@@ -268,8 +268,8 @@ static int container_write(lua_State *L) {
   asl_tensor **tensors = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *tensors, 0);
   for (lua_Integer i = 0; i < count; i++) {
     lua_rawgeti(L, 3, i + 1);
-    tensors[i] = asl_lua_read_tensor(L, -1); /* the table at 3 keeps it alive */
-    lua_pop(L, 1);
+    tensors[i] = asl_lua_read_tensor(L, -1);
+    lua_rawseti(L, 3, i + 1); /* a copy from a device too is kept alive by the table */
   }
   asl_lua_check(L, asl_container_write(path, header, bytes, tensors, count));
   return 0;

@@ -29,7 +29,7 @@ static void read_option(lua_State *L, asl_call *call, const asl_op_info *info) {
     } else if (strcmp(key, "dtype") == 0 && lua_type(L, -1) == LUA_TSTRING) {
       asl_dtype dtype;
       if (!asl_dtype_from_name(lua_tostring(L, -1), &dtype))
-        luaL_error(L, "%s: \"%s\" is no dtype (f32, f64, u8, i32, i64)", info->name,
+        luaL_error(L, "%s: \"%s\" is no dtype (f32, f64, u8, i32, i64, bf16)", info->name,
                    lua_tostring(L, -1));
       call->param[i].i = dtype;
     } else {
@@ -72,6 +72,7 @@ static int run_op(lua_State *L) {
                         luaL_typename(L, i + 1));
     call.in[i] = asl_lua_opt_tensor(L, i + 1);
   }
+  asl_lua_running(L);
   asl_lua_check(L, asl_run(&call));
   if (info->flags & ASL_OP_INPLACE) {
     lua_settop(L, 1);
@@ -89,12 +90,13 @@ static int run_op(lua_State *L) {
   return results;
 }
 
-/* backward(loss, seed). Collects garbage first: what the script can no longer reach is then held
- * by the tape alone, so that memory falls while backward passes. */
+/* backward(loss, seed). On the CPU it collects garbage first: what the script can no longer reach is then held
+ * by the tape alone, so that memory falls while backward passes. A GPU would wait for that. */
 static int backward(lua_State *L) {
   asl_tensor *loss = asl_lua_check_tensor(L, 1);
   double seed = luaL_optnumber(L, 2, 1);
-  lua_gc(L, LUA_GCCOLLECT);
+  if (loss->storage->device == ASL_CPU) lua_gc(L, LUA_GCCOLLECT);
+  asl_lua_running(L);
   asl_lua_check(L, asl_backward(loss, seed));
   return 0;
 }

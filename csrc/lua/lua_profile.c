@@ -63,10 +63,14 @@ static int span(lua_State *L) {
   return 7;
 }
 
-/* measure_peaks() -> { macs, bytes } per second of the CPU, with the threads that are set; nil where
+/* measure_peaks([device]) -> { macs, bytes } per second, on the CPU with the threads that are set; nil where
  * the backend cannot tell. */
 static int measure_peaks(lua_State *L) {
-  const asl_backend *backend = asl_backend_of(ASL_CPU);
+  asl_device device;
+  const asl_device_api *api;
+  luaL_argcheck(L, asl_device_from_name(luaL_optstring(L, 1, "cpu"), &device), 1, "is no device");
+  asl_lua_check(L, asl_device_open(device, &api));
+  const asl_backend *backend = asl_backend_of(device);
   if (!backend || !backend->measure_peaks) return 0;
   asl_peaks peaks;
   asl_lua_check(L, backend->measure_peaks(&peaks));

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/parallel.h"
+#include "dist/ranks.h"
 #include "lua/lua_util.h"
 #include "ops/ops.h"
 #include "version.h" /* written by the build */
@@ -82,6 +83,37 @@ static void push_libraries(lua_State *L) {
     set_string(L, libraries[i].name, libraries[i].version);
 }
 
+/* core.device_info(name): opens the device; {name, detail, total_bytes, count}, or nil and why there is none. */
+static int device_info(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  asl_device device;
+  const asl_device_api *api;
+  asl_device_info info;
+  luaL_argcheck(L, asl_device_from_name(name, &device), 1, "is no device");
+  if (asl_device_open(device, &api) != ASL_OK) {
+    lua_pushnil(L);
+    lua_pushstring(L, asl_message());
+    return 2;
+  }
+  api->describe(&info);
+  lua_createtable(L, 0, 4);
+  set_string(L, "name", info.name);
+  set_string(L, "detail", info.detail);
+  lua_pushinteger(L, info.total_bytes);
+  lua_setfield(L, -2, "total_bytes");
+  lua_pushinteger(L, info.count);
+  lua_setfield(L, -2, "count");
+  return 1;
+}
+
+/* core.choose_device(n): which of several GPUs this process uses, from 0; before the first use. */
+static int choose_device(lua_State *L) {
+  lua_Integer n = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, n >= 0 && n < 1024, 1, "devices are numbered from 0");
+  asl_device_choose((int)n);
+  return 0;
+}
+
 /* core.version(): what was built and what it runs on, for `asl --version` and the manifest. */
 static int version(lua_State *L) {
   lua_newtable(L);
@@ -90,6 +122,7 @@ static int version(lua_State *L) {
   set_string(L, "build", ASL_BUILD_TYPE);
   set_string(L, "compiler", ASL_COMPILER);
   set_string(L, "cuda", ASL_CUDA_STATE);
+  set_string(L, "mpi", asl_ranks_built());
   push_libraries(L);
   lua_setfield(L, -2, "libraries");
   push_devices(L);
@@ -101,6 +134,8 @@ void asl_lua_open_system(lua_State *L) {
   static const luaL_Reg functions[] = {{"threads", threads},
                                        {"isatty", is_terminal},
                                        {"terminal_size", terminal_size},
+                                       {"device_info", device_info},
+                                       {"choose_device", choose_device},
                                        {"version", version},
                                        {NULL, NULL}};
   asl_lua_register(L, NULL, functions);

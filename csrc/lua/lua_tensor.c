@@ -7,7 +7,6 @@
 
 #include "base/digest.h"
 #include "base/philox.h"
-#include "base/pool.h"
 #include "ops/ops.h"
 
 /* ---- boxes and scopes ------------------------------------------------------------------------ */
@@ -41,14 +40,24 @@ static void empty_box(asl_box *box) {
   box->tensor = NULL;
 }
 
-/* Lua does not see tensor memory: when much has been taken since the last collection, collect. */
-static void collect_under_pressure(lua_State *L) {
-  static int64_t limit = 256 << 20;
-  if (asl_pool_memory().live < limit) return;
+/* Lua does not see tensor memory: when much has been taken on a device since the last collection, collect. */
+static void collect_under_pressure(lua_State *L, asl_device device) {
+  static int64_t limits[ASL_DEVICES];
+  enum { LEAST = 256 << 20 };
+  const asl_device_api *api = asl_device_api_of(device);
+  if (limits[device] == 0) limits[device] = LEAST;
+  if (api->memory().live < limits[device]) return;
   lua_gc(L, LUA_GCCOLLECT);
-  int64_t live = asl_pool_memory().live;
-  limit = live + live / 2 > (256 << 20) ? live + live / 2 : 256 << 20;
+  int64_t live = api->memory().live;
+  limits[device] = live + live / 2 > LEAST ? live + live / 2 : LEAST;
 }
+
+/* The state that is running, for a collection when a device has no memory left. */
+static lua_State *running;
+static void collect_garbage(void) {
+  if (running) lua_gc(running, LUA_GCCOLLECT);
+}
+void asl_lua_running(lua_State *L) { running = L; }
 
 void asl_lua_push_tensor(lua_State *L, asl_tensor *t) {
   if (!t) {
@@ -59,7 +68,7 @@ void asl_lua_push_tensor(lua_State *L, asl_tensor *t) {
   *box = (asl_box){.tensor = t};
   luaL_setmetatable(L, ASL_TENSOR_TYPE);
   if (innermost) link_box(innermost, box);
-  collect_under_pressure(L);
+  collect_under_pressure(L, t->storage->device);
 }
 
 asl_tensor *asl_lua_check_tensor(lua_State *L, int arg) {
@@ -70,9 +79,14 @@ asl_tensor *asl_lua_check_tensor(lua_State *L, int arg) {
 }
 
 asl_tensor *asl_lua_read_tensor(lua_State *L, int arg) {
-  asl_tensor *t = asl_lua_check_tensor(L, arg);
+  asl_tensor *t = asl_lua_check_tensor(L, arg), *host;
+  int at = lua_absindex(L, arg);
   asl_lua_check(L, asl_settle(t));
-  return t;
+  if (t->storage->device == ASL_CPU) return t;
+  asl_lua_check(L, asl_to_device(t, ASL_CPU, &host));
+  asl_lua_push_tensor(L, host);
+  lua_replace(L, at); /* keeps the copy as long as the argument would be kept */
+  return host;
 }
 
 asl_tensor *asl_lua_opt_tensor(lua_State *L, int arg) {
@@ -145,15 +159,15 @@ static asl_dtype check_dtype(lua_State *L, int arg, asl_dtype value) {
   if (lua_isnoneornil(L, arg)) return value;
   const char *name = luaL_checkstring(L, arg);
   if (!asl_dtype_from_name(name, &value))
-    luaL_error(L, "dtype must be f32, f64, u8, i32 or i64, not \"%s\"", name);
+    luaL_error(L, "dtype must be f32, f64, u8, i32, i64 or bf16, not \"%s\"", name);
   return value;
 }
 
 static asl_device check_device(lua_State *L, int arg) {
   const char *name = luaL_optstring(L, arg, "cpu");
-  if (strcmp(name, "cpu") == 0) return ASL_CPU;
-  if (strcmp(name, "cuda") == 0) return ASL_CUDA;
-  return (asl_device)luaL_error(L, "device must be \"cpu\" or \"cuda\", not \"%s\"", name);
+  asl_device device;
+  if (!asl_device_from_name(name, &device)) luaL_error(L, "device must be \"cpu\" or \"cuda\", not \"%s\"", name);
+  return device;
 }
 
 static asl_tensor *push_new(lua_State *L, asl_dtype dtype, asl_shape shape, asl_device device) {
@@ -172,7 +186,7 @@ static int tensor_zeros(lua_State *L) {
 }
 
 static void range_check(lua_State *L, asl_dtype dtype, lua_Number v) {
-  bool fits = dtype == ASL_F32 || dtype == ASL_F64 || (v == floor(v) && fabs(v) <= 0x1p53);
+  bool fits = asl_dtype_is_real(dtype) || (v == floor(v) && fabs(v) <= 0x1p53);
   if (dtype == ASL_U8) fits = fits && v >= 0 && v <= 255;
   if (dtype == ASL_I32) fits = fits && v >= -0x1p31 && v < 0x1p31;
   if (!fits) luaL_error(L, "%f does not fit into %s", v, asl_dtype_name(dtype));
@@ -234,36 +248,49 @@ static int tensor_from_bytes(lua_State *L) {
   return 1;
 }
 
+/* Random numbers are made on the host: every device gets the same bits. */
+static asl_tensor *check_filled(lua_State *L) {
+  asl_tensor *t = asl_lua_check_tensor(L, 1);
+  asl_lua_check(L, asl_settle(t));
+  luaL_argcheck(L, t->dtype == ASL_F32 && asl_tensor_contiguous(t), 1, "must be a contiguous f32");
+  return t->storage->device == ASL_CPU ? t : push_new(L, ASL_F32, t->shape, ASL_CPU);
+}
+
+static int return_filled(lua_State *L, asl_tensor *made) {
+  asl_tensor *t = asl_lua_check_tensor(L, 1);
+  if (made != t)
+    asl_lua_check(L, asl_device_api_of(t->storage->device)
+                         ->upload(asl_tensor_data(t), asl_tensor_data(made), (size_t)asl_tensor_bytes(t)));
+  lua_settop(L, 1);
+  return 1;
+}
+
 /* core.uniform_(t, seed, purpose, stream, low, high): element e from word e%4 of counter e/4. */
 static int tensor_uniform(lua_State *L) {
-  asl_tensor *t = asl_lua_read_tensor(L, 1);
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2), stream = (uint64_t)luaL_checkinteger(L, 4);
   uint32_t purpose = (uint32_t)luaL_checkinteger(L, 3);
   float low = (float)luaL_optnumber(L, 5, 0), high = (float)luaL_optnumber(L, 6, 1);
-  luaL_argcheck(L, t->dtype == ASL_F32 && asl_tensor_contiguous(t), 1, "must be a contiguous f32");
+  asl_tensor *t = check_filled(L);
   float *x = asl_f32(t);
   for (int64_t e = 0, n = asl_tensor_count(t); e < n; e++) {
     asl_philox4 r = asl_philox(seed, purpose, stream, (uint64_t)e / 4);
     x[e] = low + (high - low) * asl_uniform(r.v[e % 4]);
   }
-  lua_settop(L, 1);
-  return 1;
+  return return_filled(L, t);
 }
 
 /* core.normal_(t, seed, purpose, stream): standard normal by Box and Muller (1958). */
 static int tensor_normal(lua_State *L) {
-  asl_tensor *t = asl_lua_read_tensor(L, 1);
   uint64_t seed = (uint64_t)luaL_checkinteger(L, 2), stream = (uint64_t)luaL_checkinteger(L, 4);
   uint32_t purpose = (uint32_t)luaL_checkinteger(L, 3);
-  luaL_argcheck(L, t->dtype == ASL_F32 && asl_tensor_contiguous(t), 1, "must be a contiguous f32");
+  asl_tensor *t = check_filled(L);
   float *x = asl_f32(t);
   for (int64_t e = 0, n = asl_tensor_count(t); e < n; e++) {
     asl_philox4 r = asl_philox(seed, purpose, stream, (uint64_t)e);
     double u = ((double)r.v[0] + 1) * 0x1p-32, angle = 6.283185307179586 * r.v[1] * 0x1p-32;
     x[e] = (float)(sqrt(-2 * log(u)) * cos(angle));
   }
-  lua_settop(L, 1);
-  return 1;
+  return return_filled(L, t);
 }
 
 /* core.random(seed, purpose, hi, lo) -> four integers in [0, 2^32) */
@@ -306,7 +333,7 @@ static int tensor_is_contiguous(lua_State *L) {
 }
 
 static void push_element(lua_State *L, const asl_tensor *t, int64_t position) {
-  if (t->dtype == ASL_F32 || t->dtype == ASL_F64) lua_pushnumber(L, asl_tensor_get(t, position));
+  if (asl_dtype_is_real(t->dtype)) lua_pushnumber(L, asl_tensor_get(t, position));
   else if (t->dtype == ASL_I64) lua_pushinteger(L, asl_i64(t)[asl_tensor_at(t, position)]);
   else lua_pushinteger(L, (lua_Integer)asl_tensor_get(t, position));
 }
@@ -344,6 +371,14 @@ static asl_tensor *push_contiguous(lua_State *L, int arg) {
   asl_lua_check(L, asl_contiguous(asl_lua_read_tensor(L, arg), &t));
   asl_lua_push_tensor(L, t);
   return t;
+}
+
+/* to_device(name) */
+static int tensor_to_device(lua_State *L) {
+  asl_tensor *t = asl_lua_check_tensor(L, 1), *there;
+  asl_lua_check(L, asl_to_device(t, check_device(L, 2), &there));
+  asl_lua_push_tensor(L, there);
+  return 1;
 }
 
 static int tensor_bytes(lua_State *L) {
@@ -395,7 +430,7 @@ static int tensor_set_requires_grad(lua_State *L) {
   asl_tensor *t = asl_lua_check_tensor(L, 1);
   bool on = lua_isnone(L, 2) || lua_toboolean(L, 2);
   if (t->node) return luaL_error(L, "only leaves can be told whether they need a gradient");
-  if (on && t->dtype != ASL_F32 && t->dtype != ASL_F64)
+  if (on && !asl_dtype_is_real(t->dtype))
     return luaL_error(L, "%s has no gradients", asl_dtype_name(t->dtype));
   t->requires_grad = on;
   lua_settop(L, 1);
@@ -427,9 +462,15 @@ static int tensor_detach(lua_State *L) {
   return 1;
 }
 
-/* ---- memory ---------------------------------------------------------------------------------- */
+/* ---- memory of a device ("cpu") -------------------------------------------------------------- */
+static const asl_device_api *check_api(lua_State *L, int arg) {
+  const asl_device_api *api;
+  asl_lua_check(L, asl_device_open(check_device(L, arg), &api));
+  return api;
+}
+
 static int memory(lua_State *L) {
-  asl_memory m = asl_pool_memory();
+  asl_memory m = check_api(L, 1)->memory();
   lua_createtable(L, 0, 3);
   lua_pushinteger(L, m.live);
   lua_setfield(L, -2, "live");
@@ -441,14 +482,43 @@ static int memory(lua_State *L) {
 }
 
 static int memory_reset_peak(lua_State *L) {
-  (void)L;
-  asl_pool_reset_peak();
+  check_api(L, 1)->reset_peak();
   return 0;
 }
 
 static int memory_trim(lua_State *L) {
   lua_gc(L, LUA_GCCOLLECT);
-  asl_pool_trim();
+  check_api(L, 1)->trim();
+  return 0;
+}
+
+/* synchronise(device): returns when all its work is done. */
+static int synchronise(lua_State *L) {
+  asl_lua_check(L, check_api(L, 1)->synchronise());
+  return 0;
+}
+
+/* graph_begin(device), graph_end(device): device.h; nothing on a device without graphs. */
+static int graph_begin(lua_State *L) {
+  const asl_device_api *api = check_api(L, 1);
+  if (api->graph_begin) asl_lua_check(L, api->graph_begin());
+  return 0;
+}
+
+/* graph_counts(device) -> steps replayed as a graph, captured as one, given directly; nothing without graphs */
+static int graph_counts(lua_State *L) {
+  const asl_device_api *api = check_api(L, 1);
+  if (!api->graph_counts) return 0;
+  asl_graph_counts counts = api->graph_counts();
+  lua_pushinteger(L, counts.replayed);
+  lua_pushinteger(L, counts.captured);
+  lua_pushinteger(L, counts.direct);
+  return 3;
+}
+
+static int graph_end(lua_State *L) {
+  const asl_device_api *api = check_api(L, 1);
+  if (api->graph_end) asl_lua_check(L, api->graph_end());
   return 0;
 }
 
@@ -468,6 +538,7 @@ void asl_lua_open_tensor(lua_State *L) {
                                      {"grad", tensor_grad},
                                      {"set_grad", tensor_set_grad},
                                      {"detach", tensor_detach},
+                                     {"to_device", tensor_to_device},
                                      {"release", box_release},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"zeros", tensor_zeros},
@@ -480,7 +551,15 @@ void asl_lua_open_tensor(lua_State *L) {
                                        {"memory", memory},
                                        {"memory_reset_peak", memory_reset_peak},
                                        {"memory_trim", memory_trim},
+                                       {"synchronise", synchronise},
+                                       {"graph_begin", graph_begin},
+                                       {"graph_end", graph_end},
+                                       {"graph_counts", graph_counts},
                                        {NULL, NULL}};
+  const asl_device_api *cpu;
+  asl_lua_check(L, asl_device_open(ASL_CPU, &cpu));
+  asl_collect_garbage = collect_garbage;
+  running = L;
   luaL_newmetatable(L, ASL_TENSOR_TYPE);
   lua_pushcfunction(L, box_release);
   lua_setfield(L, -2, "__gc");

@@ -20,7 +20,10 @@ int luaopen_asl_core(lua_State *L) {
   asl_lua_open_system(L);
   asl_lua_open_io(L);
   asl_lua_open_data(L);
+  asl_lua_open_formats(L);
   asl_lua_open_rooms(L);
   asl_lua_open_profile(L);
+  asl_lua_open_dist(L);
+  asl_lua_open_weights(L);
   return 1;
 }

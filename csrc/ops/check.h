@@ -62,6 +62,12 @@ static inline asl_status need_shape(const asl_call *call, int i, asl_shape shape
                   asl_shape_text(shape, want), asl_shape_text(call->in[i]->shape, have));
 }
 
+/* bf16 is for devices that compute with it; the CPU only moves and converts it. */
+static inline asl_status need_not_bf16_on_cpu(const asl_tensor *x) {
+  if (x->dtype != ASL_BF16 || x->storage->device != ASL_CPU) return ASL_OK;
+  return asl_fail(ASL_ENOTSUP, "bf16 is not supported on the cpu: convert with :to(\"f32\")");
+}
+
 static inline asl_status need_same_dtype(const asl_call *call, int i, int j) {
   if (call->in[i]->dtype == call->in[j]->dtype) return ASL_OK;
   return asl_fail(ASL_EINVAL, "%s is %s but %s is %s: convert one with :to()", slot_name(call, i),

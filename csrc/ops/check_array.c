@@ -1,6 +1,8 @@
 /* What views, elementwise ops, reductions and row moves demand of their inputs, and what their
  * outputs will be. Checked once, above the backends, so that every device says the same; dispatch.c
  * prefixes messages with the op's name. */
+#include <math.h>
+
 #include "ops/check.h"
 
 /* ---- views ----------------------------------------------------------------------------------- */
@@ -54,6 +56,7 @@ CHECK(slice) {
 /* ---- elementwise ----------------------------------------------------------------------------- */
 static asl_status binary(const asl_call *call, asl_spec out[], bool to_u8) {
   ASL_TRY(need_same_dtype(call, 0, 1));
+  ASL_TRY(need_not_bf16_on_cpu(IN(0)));
   asl_shape shape;
   ASL_TRY(broadcast(IN(0)->shape, IN(1)->shape, &shape));
   out[0] = spec(to_u8 ? ASL_U8 : IN(0)->dtype, shape);
@@ -61,12 +64,14 @@ static asl_status binary(const asl_call *call, asl_spec out[], bool to_u8) {
 }
 
 static asl_status not_u8(const asl_call *call) {
+  ASL_TRY(need_not_bf16_on_cpu(IN(0)));
   if (IN(0)->dtype != ASL_U8) return ASL_OK;
   return asl_fail(ASL_ENOTSUP, "no arithmetic on u8: convert with :to(\"f32\")");
 }
 
 static asl_status need_real(const asl_call *call) {
-  if (IN(0)->dtype == ASL_F32 || IN(0)->dtype == ASL_F64) return ASL_OK;
+  ASL_TRY(need_not_bf16_on_cpu(IN(0)));
+  if (IN(0)->dtype == ASL_F32 || IN(0)->dtype == ASL_F64 || IN(0)->dtype == ASL_BF16) return ASL_OK;
   return asl_fail(ASL_ENOTSUP, "%s must be f32 or f64, it is %s", slot_name(call, 0),
                   asl_dtype_name(IN(0)->dtype));
 }
@@ -100,6 +105,7 @@ CHECK(where) {
   asl_shape shape;
   ASL_TRY(need_dtype(call, 0, ASL_U8));
   ASL_TRY(need_same_dtype(call, 1, 2));
+  ASL_TRY(need_not_bf16_on_cpu(IN(1)));
   ASL_TRY(broadcast(IN(1)->shape, IN(2)->shape, &shape));
   ASL_TRY(broadcast(IN(0)->shape, shape, &shape));
   out[0] = spec(IN(1)->dtype, shape);
@@ -152,7 +158,9 @@ CHECK(mean) {
   (void)macs;
   P(mean);
   ASL_TRY(need_real(call));
-  return reduction(call, out, p->dim, p->keep);
+  ASL_TRY(reduction(call, out, p->dim, p->keep));
+  if ((p->dim ? IN(0)->shape.size[p->dim - 1] : asl_tensor_count(IN(0))) > 0) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "no elements have no mean");
 }
 CHECK(max) {
   (void)macs;
@@ -222,10 +230,18 @@ CHECK(matmul) {
 }
 
 /* ---- in place -------------------------------------------------------------------------------- */
+/* Whole numbers must be meant exactly. */
 CHECK(fill) {
   UNUSED;
-  (void)call;
-  return ASL_OK;
+  static const struct {
+    double low, end; /* low <= value < end */
+  } range[ASL_DTYPES] = {
+      [ASL_U8] = {0, 256}, [ASL_I32] = {-0x1p31, 0x1p31}, [ASL_I64] = {-0x1p63, 0x1p63}};
+  asl_dtype dtype = IN(0)->dtype;
+  double value = ASL_PARAMS(fill, call)->value;
+  if (dtype == ASL_F32 || dtype == ASL_F64 || dtype == ASL_BF16) return ASL_OK;
+  if (value >= range[dtype].low && value < range[dtype].end && value == rint(value)) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "%.10g does not fit into %s", value, asl_dtype_name(dtype));
 }
 CHECK(copy) {
   UNUSED;
@@ -242,7 +258,11 @@ CHECK(accumulate) {
   UNUSED;
   ASL_TRY(not_u8(call));
   ASL_TRY(need_same_dtype(call, 0, 1));
-  return need_shape(call, 1, IN(0)->shape);
+  ASL_TRY(need_shape(call, 1, IN(0)->shape));
+  if (IN(0)->dtype == ASL_I32) return asl_fail(ASL_ENOTSUP, "not supported for i32");
+  double scale = ASL_PARAMS(accumulate, call)->scale;
+  if (IN(0)->dtype != ASL_I64 || (scale == rint(scale) && fabs(scale) <= 0x1p53)) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "scale %.10g is no whole number, x is i64", scale);
 }
 
 static asl_status need_index(const asl_call *call) {

@@ -106,7 +106,7 @@ asl_status asl_settle(asl_tensor *t) {
   ASL_TRY(asl_tensor_allocate(t));
   asl_status status = backends[s->device]->settle(s->pending, s->data);
   if (status == ASL_OK) return ASL_OK;
-  asl_pool_give(s->data);
+  asl_device_give(s->device, s->data);
   s->data = NULL;
   return status;
 }
@@ -192,17 +192,24 @@ static asl_status allocate(asl_call *call, const asl_op_info *info, const asl_sp
   return ASL_OK;
 }
 
+static asl_status check_finite(asl_tensor *t, const char *name) {
+  for (int64_t k = 0, n = asl_tensor_count(t); k < n; k++) {
+    double x = asl_tensor_get(t, k);
+    if (!isfinite(x))
+      return asl_fail(ASL_EINVAL, "%s is not finite (%g at element %lld of %lld)", name,
+                      isnan(x) ? (double)NAN : x, (long long)k + 1, (long long)n);
+  }
+  return ASL_OK;
+}
+
 static asl_status check_outputs_finite(const asl_call *call, const asl_op_info *info) {
   for (int i = 0; i < info->n_out; i++) {
-    asl_tensor *t = call->out[i];
-    if (!t || t->dtype != ASL_F32) continue;
-    ASL_TRY(asl_settle(t));
-    const float *x = asl_f32(t);
-    for (int64_t k = 0, n = asl_tensor_count(t); k < n; k++)
-      if (!isfinite(x[k]))
-        return asl_fail(ASL_EINVAL, "%s is not finite (%g at element %lld of %lld)",
-                        info->out[i].name, isnan(x[k]) ? (double)NAN : (double)x[k],
-                        (long long)k + 1, (long long)n);
+    asl_tensor *t = call->out[i], *host;
+    if (!t || (t->dtype != ASL_F32 && t->dtype != ASL_BF16)) continue;
+    ASL_TRY(asl_to_device(t, ASL_CPU, &host));
+    asl_status status = check_finite(host, info->out[i].name);
+    asl_tensor_release(host);
+    ASL_TRY(status);
   }
   return ASL_OK;
 }
@@ -219,14 +226,21 @@ static int64_t bytes_of(const asl_call *call, const asl_op_info *info) {
     bytes += asl_tensor_bytes(call->out[0]) - asl_tensor_bytes(call->in[0]);
   if (call->op == ASL_OP_scatter_rows)
     bytes += asl_tensor_bytes(call->in[2]) - asl_tensor_bytes(call->in[0]);
+  for (int i = 0; call->op == ASL_OP_augment && i < 2; i++) {
+    if (!call->in[i]) continue;
+    int64_t all = asl_tensor_bytes(call->in[i]), rows = call->in[i]->shape.size[0];
+    bytes += (rows ? all / rows * call->in[2]->shape.size[0] : 0) - all;
+  }
   return bytes;
 }
 
 static asl_status run_kernel(asl_kernel_fn kernel, const asl_call *call, const asl_op_info *info,
                              int64_t macs) {
   if (!asl_trace_on()) return kernel(call);
+  asl_device device = call->in[0]->storage->device;
   int64_t span = asl_trace_begin(info->name, call->at);
   asl_status status = kernel(call);
+  if (status == ASL_OK && device != ASL_CPU) status = asl_device_api_of(device)->synchronise();
   asl_trace_end(span, macs, bytes_of(call, info));
   return status;
 }
@@ -287,6 +301,36 @@ asl_status asl_contiguous(asl_tensor *x, asl_tensor **out) {
   ASL_TRY(asl_run(&call));
   *out = call.out[0];
   return ASL_OK;
+}
+
+static asl_status transfer(const asl_tensor *x, asl_tensor *y) {
+  const asl_device_api *from, *to;
+  asl_device source = x->storage->device, target = y->storage->device;
+  ASL_TRY(asl_device_open(source, &from));
+  ASL_TRY(asl_device_open(target, &to));
+  size_t bytes = (size_t)asl_tensor_bytes(x);
+  if (source == ASL_CPU) return to->upload(asl_tensor_data(y), asl_tensor_data(x), bytes);
+  if (target == ASL_CPU) return from->download(asl_tensor_data(y), asl_tensor_data(x), bytes);
+  return asl_fail(ASL_ENOTSUP, "there is no way from %s to %s but over the cpu", asl_device_name(source),
+                  asl_device_name(target));
+}
+
+asl_status asl_to_device(asl_tensor *x, asl_device device, asl_tensor **out) {
+  asl_tensor *whole;
+  *out = NULL;
+  ASL_TRY(asl_settle(x));
+  if (x->storage->device == device) {
+    *out = asl_tensor_retain(x);
+    return ASL_OK;
+  }
+  ASL_TRY(asl_contiguous(x, &whole));
+  asl_status status = asl_tensor_new(x->dtype, x->shape, device, out);
+  if (status == ASL_OK) status = transfer(whole, *out);
+  asl_tensor_release(whole);
+  if (status == ASL_OK) return ASL_OK;
+  asl_tensor_release(*out);
+  *out = NULL;
+  return status;
 }
 
 asl_status asl_fill(asl_tensor *x, double value) {

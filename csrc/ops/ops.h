@@ -109,7 +109,7 @@ typedef struct asl_backend {
   const char *name;                   /* "avx2", "portable", "cuda" */
   asl_kernel_fn kernel[ASL_OP_COUNT]; /* NULL: not supported, a clear error */
   /* Computes a pending tensor's values into `y`, a place for all of them. ASL_ENOMEM. */
-  asl_status (*settle)(const asl_pending *pending, float *y);
+  asl_status (*settle)(const asl_pending *pending, void *y);
   /* Takes a fraction of a second. ASL_ENOMEM. NULL: not known. */
   asl_status (*measure_peaks)(asl_peaks *peaks);
 } asl_backend;
@@ -136,6 +136,9 @@ const asl_pending *asl_pending_of(const asl_tensor *t);
 
 /* ---- short forms for C callers --------------------------------------------------------------- */
 asl_status asl_contiguous(asl_tensor *x, asl_tensor **out); /* x itself, retained, when it is */
+/* x itself, retained, when it lies there; else its values there, contiguous, without gradient.
+ * ASL_ENOMEM, ASL_ENOTSUP. */
+asl_status asl_to_device(asl_tensor *x, asl_device device, asl_tensor **out);
 asl_status asl_fill(asl_tensor *x, double value);
 asl_status asl_add(asl_tensor *a, asl_tensor *b, asl_tensor **out);
 /* A tensor that has only a shape (all strides 0), for `~` inputs; shares `base`'s storage. */

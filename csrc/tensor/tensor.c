@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
+#include "base/bf16.h"
 
 static const struct {
   const char *name;
   size_t size;
 } dtypes[ASL_DTYPES] = {
     [ASL_F32] = {"f32", 4}, [ASL_F64] = {"f64", 8}, [ASL_U8] = {"u8", 1},
-    [ASL_I32] = {"i32", 4}, [ASL_I64] = {"i64", 8},
+    [ASL_I32] = {"i32", 4}, [ASL_I64] = {"i64", 8}, [ASL_BF16] = {"bf16", 2},
 };
 
 size_t asl_dtype_size(asl_dtype dtype) { return dtypes[dtype].size; }
@@ -26,8 +26,6 @@ bool asl_dtype_from_name(const char *name, asl_dtype *dtype) {
   }
   return false;
 }
-
-const char *asl_device_name(asl_device device) { return device == ASL_CPU ? "cpu" : "cuda"; }
 
 int64_t asl_shape_count(asl_shape shape) {
   int64_t n = 1;
@@ -75,9 +73,6 @@ static asl_status check_shape(asl_dtype dtype, asl_shape shape) {
 asl_status asl_tensor_new_hollow(asl_dtype dtype, asl_shape shape, asl_device device,
                                  asl_tensor **out) {
   *out = NULL;
-  if (device != ASL_CPU)
-    return asl_fail(ASL_ENOTSUP, "device \"%s\": this asl was not built with CUDA",
-                    asl_device_name(device));
   ASL_TRY(check_shape(dtype, shape));
   asl_tensor *t = calloc(1, sizeof *t);
   asl_storage *s = calloc(1, sizeof *s);
@@ -102,12 +97,9 @@ asl_status asl_tensor_new_hollow(asl_dtype dtype, asl_shape shape, asl_device de
 }
 
 asl_status asl_tensor_allocate(asl_tensor *t) {
-  char text[96];
-  t->storage->data = asl_pool_take(t->storage->bytes);
-  if (t->storage->data) return ASL_OK;
-  return asl_fail(ASL_ENOMEM, "out of memory: asked for %zu bytes (%s %s), %lld bytes are in use",
-                  t->storage->bytes, asl_dtype_name(t->dtype), asl_shape_text(t->shape, text),
-                  (long long)asl_pool_memory().live);
+  char text[128];
+  asl_storage *s = t->storage;
+  return asl_device_take(s->device, s->bytes, asl_tensor_text(t, text), &s->data);
 }
 
 asl_status asl_tensor_new(asl_dtype dtype, asl_shape shape, asl_device device, asl_tensor **out) {
@@ -163,7 +155,7 @@ void asl_tensor_release(asl_tensor *t) {
   asl_tensor_release(t->norm_sums);
   if (--t->storage->refs == 0) {
     asl_tensor_forget_pending(t);
-    asl_pool_give(t->storage->data);
+    asl_device_give(t->storage->device, t->storage->data);
     free(t->storage);
   }
   free(t);
@@ -197,6 +189,7 @@ double asl_tensor_get(const asl_tensor *t, int64_t position) {
   case ASL_F64: return ((const double *)data)[at];
   case ASL_U8: return ((const uint8_t *)data)[at];
   case ASL_I32: return ((const int32_t *)data)[at];
+  case ASL_BF16: return asl_bf16_to_f32(((const uint16_t *)data)[at]);
   default: return (double)((const int64_t *)data)[at];
   }
 }
@@ -209,6 +202,7 @@ void asl_tensor_set(asl_tensor *t, int64_t position, double value) {
   case ASL_F64: ((double *)data)[at] = value; break;
   case ASL_U8: ((uint8_t *)data)[at] = (uint8_t)value; break;
   case ASL_I32: ((int32_t *)data)[at] = (int32_t)value; break;
+  case ASL_BF16: ((uint16_t *)data)[at] = asl_bf16_from_f32((float)value); break;
   default: ((int64_t *)data)[at] = (int64_t)value; break;
   }
 }

@@ -12,17 +12,20 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "tensor/device.h"
 
 enum { ASL_MAX_RANK = 6 };
 
-typedef enum asl_dtype { ASL_F32, ASL_F64, ASL_U8, ASL_I32, ASL_I64, ASL_DTYPES } asl_dtype;
-typedef enum asl_device { ASL_CPU, ASL_CUDA, ASL_DEVICES } asl_device;
+/* bf16: the upper half of an f32 (8 bits of precision), for activations on a GPU. */
+typedef enum asl_dtype { ASL_F32, ASL_F64, ASL_U8, ASL_I32, ASL_I64, ASL_BF16, ASL_DTYPES } asl_dtype;
 
 size_t asl_dtype_size(asl_dtype dtype);
 const char *asl_dtype_name(asl_dtype dtype);
+static inline bool asl_dtype_is_real(asl_dtype dtype) { /* gradients can be taken */
+  return dtype == ASL_F32 || dtype == ASL_F64 || dtype == ASL_BF16;
+}
 /* False when `name` is no dtype. */
 bool asl_dtype_from_name(const char *name, asl_dtype *dtype);
-const char *asl_device_name(asl_device device);
 
 typedef struct asl_shape {
   int rank; /* 0 = a scalar */
@@ -106,15 +109,15 @@ static inline int64_t asl_tensor_bytes(const asl_tensor *t) {
 static inline void *asl_tensor_data(const asl_tensor *t) {
   return (char *)t->storage->data + (size_t)t->offset * asl_dtype_size(t->dtype);
 }
-static inline float *asl_f32(const asl_tensor *t) { return asl_tensor_data(t); }
-static inline uint8_t *asl_u8(const asl_tensor *t) { return asl_tensor_data(t); }
-static inline int64_t *asl_i64(const asl_tensor *t) { return asl_tensor_data(t); }
+static inline float *asl_f32(const asl_tensor *t) { return (float *)asl_tensor_data(t); }
+static inline uint8_t *asl_u8(const asl_tensor *t) { return (uint8_t *)asl_tensor_data(t); }
+static inline int64_t *asl_i64(const asl_tensor *t) { return (int64_t *)asl_tensor_data(t); }
 
 /* "f32 8x32x40x3"; returns `text`. */
 const char *asl_tensor_text(const asl_tensor *t, char text[128]);
 
-/* Element at a flat row-major position, as a double / written from a double. For reading results
- * and tests, not for loops. CPU only. */
+/* Element at a flat row-major position, as a double / written from a double (bf16: to nearest even). For
+ * reading results and tests, not for loops. CPU only. */
 double asl_tensor_get(const asl_tensor *t, int64_t position);
 void asl_tensor_set(asl_tensor *t, int64_t position, double value);
 

@@ -3,10 +3,14 @@
 --- Rows are u8 pictures and u8 labels of one size, so a row of 320x640 costs 819,200 bytes. What enters,
 --- what leaves and what is drawn is a pure function of the seed and of what was offered, so memory is
 --- part of a checkpoint and nothing else needs to be remembered.
+---
+--- Among several ranks each holds the whole memory: rows are drawn at every step but enter seldom, and every rank can
+--- tell which will, so only those are moved.
 
 local core = require "asl.core"
 local mix = require "asl.mix"
 local options = require "asl.options"
+local ranks = require "asl.ranks"
 local tensor = require "asl.tensor"
 
 local ops = core.ops
@@ -130,13 +134,14 @@ local function choose(self, task)
   return own[pick(self, STREAM_SELECT, task << 32 | n, n)]
 end
 
---- Offers rows of a task; the policy decides which are kept.
+--- Offers rows of a task; the policy decides which are kept. Together with the other ranks, if there are any.
 ---@param task integer
----@param image asl.Tensor  u8 (N,H,W,3)
----@param label asl.Tensor  u8 (N,H,W)
----@param ids string[]      N sample ids
+---@param image asl.Tensor|nil  u8 (N,H,W,3), the rows that this rank has, if any
+---@param label asl.Tensor|nil  u8 (N,H,W)
+---@param ids string[]      sample ids of all rows
+---@param counts integer[]|nil  how many of them each rank has; nil: this one has all
 ---@return integer kept     how many rows entered
-function Buffer:offer(task, image, label, ids)
+function Buffer:offer(task, image, label, ids, counts)
   local taken, rows = {}, {}
   for row = 1, #ids do
     self.offered = self.offered + 1
@@ -150,10 +155,10 @@ function Buffer:offer(task, image, label, ids)
   end
   if #rows == 0 then return 0 end
   local from, to = {}, {}
-  for i, slot in ipairs(rows) do from[i], to[i] = taken[slot] - 1, slot - 1 end
-  local source, target = tensor.tensor(from, { dtype = "i64" }), tensor.tensor(to, { dtype = "i64" })
-  ops.scatter_rows(self.image, target, ops.gather_rows(image, source))
-  ops.scatter_rows(self.label, target, ops.gather_rows(label, source))
+  for i, slot in ipairs(rows) do from[i], to[i] = taken[slot], slot - 1 end
+  local target = tensor.tensor(to, { dtype = "i64" }):to(self.device)
+  ops.scatter_rows(self.image, target, ranks.rows(image, self.image, counts, from))
+  ops.scatter_rows(self.label, target, ranks.rows(label, self.label, counts, from))
   return #rows
 end
 
@@ -205,7 +210,7 @@ end
 function Buffer:gather(slots)
   local index = {}
   for i, slot in ipairs(slots) do index[i] = slot - 1 end
-  index = tensor.tensor(index, { dtype = "i64" })
+  index = tensor.tensor(index, { dtype = "i64" }):to(self.device)
   return ops.gather_rows(self.image, index), ops.gather_rows(self.label, index)
 end
 

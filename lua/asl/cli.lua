@@ -14,6 +14,8 @@ usage: asl FILE.lua [key=value ...]   run an experiment or a script
        asl -e CODE [ARGUMENT ...]     run CODE; asl is there as a global
        asl                            a prompt (or the lines of standard input)
        asl help [WORD]                what a word of asl means
+       asl data labels [TABLE]        the label tables; one with its ids, colours and names
+       asl weights FILE               what is in a file of weights (.pth, .pt, .ckpt, .safetensors)
 
 options:
   --runs DIR     where runs go (else the env's `runs`, else ./runs)
@@ -21,6 +23,7 @@ options:
   --trace        show the whole stack with an error
   --updates A-B  updates of an experiment to profile (4-13), after which it is saved and ends
   --all          all layers in the profile, not only the slowest 25
+  --ranks N      train in N processes on this machine, each computing its part of every update (asl help ranks)
   --version      build, libraries, devices
   --help         this text
   --             what follows goes to the script unread
@@ -28,8 +31,8 @@ options:
 key=value replaces a value of the experiment's config: updates=30 lr=1e-3 flag=true size=96,128 name="a,b"
 exit codes: 0 done, 64 usage, 65 bad data, 70 error, 74 i/o, 75 stopped and saved, 76 not finite, 77 manifest mismatch]]
 
-local options = { "--runs", "--env", "--updates", "--all", "--trace", "--version", "--help", "-e", "-h" }
-local with_value = { ["--runs"] = "runs", ["--env"] = "env", ["--updates"] = "updates" }
+local options = { "--runs", "--env", "--updates", "--all", "--ranks", "--trace", "--version", "--help", "-e", "-h" }
+local with_value = { ["--runs"] = "runs", ["--env"] = "env", ["--updates"] = "updates", ["--ranks"] = "ranks" }
 local flags = { ["--trace"] = true, ["--version"] = true, ["--help"] = true, ["--all"] = true }
 local commands = {}
 
@@ -103,7 +106,8 @@ end
 
 --- Reads the command line.
 ---@param arguments string[]
----@return table parsed  { command, positional = {...}, passed = after "--", code, runs, env, updates, trace, all, version, help }
+---@return table parsed  { command, positional = {...}, passed = after "--", code, runs, env, updates, ranks, trace, all,
+---   version, help }
 function cli.parse(arguments)
   local parsed, i = { positional = {}, passed = {} }, 1
   while i <= #arguments do
@@ -152,7 +156,7 @@ end
 local function load_script(path)
   local file, problem = io.open(path, "r")
   if not file then
-    local guess = nearest.one(path, { "help", "profile", "resume", "runs" })
+    local guess = nearest.one(path, { "data", "help", "profile", "resume", "runs", "weights" })
     bad_usage("cannot open " .. problem, guess and "did you mean asl " .. guess .. "?" or nil)
   end
   local ok, text = pcall(file.read, file, "a")
@@ -242,6 +246,26 @@ function commands.runs(parsed)
   return 0
 end
 
+function commands.data(parsed)
+  local what, name = parsed.positional[1], parsed.positional[2]
+  if what ~= "labels" or #parsed.positional > 2 then
+    bad_usage("data takes labels and at most the name of a table", "asl data labels; asl data labels nyu40")
+  end
+  local core, labels = require "asl.core", require "asl.labels"
+  local depth = os.getenv("COLORTERM")
+  local colour = core.isatty("stdout") and (os.getenv("NO_COLOR") or "") == "" and (depth == "truecolor" or depth == "24bit")
+  print(name and labels.text(labels.load(name), { colour = colour }) or labels.list_text())
+  return 0
+end
+
+function commands.weights(parsed)
+  if #parsed.positional ~= 1 then
+    bad_usage("weights takes one file", "asl weights fast_scnn_citys.pth; it lists the tensors in it")
+  end
+  print(require("asl.weights").text(parsed.positional[1]))
+  return 0
+end
+
 function commands.profile(parsed)
   if not parsed.positional[1] then bad_usage("profile takes a script", "asl profile FILE.lua [key=value ...]") end
   local profiled = { all = parsed.all, stop = true }
@@ -253,6 +277,14 @@ function commands.profile(parsed)
     end
   end
   return run_file(parsed, profiled)
+end
+
+-- What there is of CUDA: the GPU, or what is missing.
+local function cuda_text(version)
+  local info, why = require("asl.core").device_info("cuda")
+  if not info then return ("none (%s; CUDA %s)"):format(why:gsub('^device "cuda": ', ""), version.cuda) end
+  local number = info.count > 1 and (" (one of %d)"):format(info.count) or ""
+  return ("%s%s, %.0f GiB, %s"):format(info.name, number, info.total_bytes / 2 ^ 30, info.detail)
 end
 
 --- What `asl --version` prints.
@@ -272,13 +304,39 @@ function cli.version_text()
     lines[#lines + 1] = string.format("device %s: %s, %d thread%s, %s kernels", device.device, device.name, device.threads,
       device.threads == 1 and "" or "s", device.backend)
   end
-  lines[#lines + 1] = "device cuda: " .. version.cuda
+  lines[#lines + 1] = "device cuda: " .. cuda_text(version)
+  lines[#lines + 1] = "ranks: " .. (version.mpi == "no" and "none (built without MPI)" or "by " .. version.mpi)
   return table.concat(lines, "\n")
 end
 
-local function dispatch(parsed)
+local without_ranks = { help = true, runs = true, data = true, weights = true }
+
+-- Starts the ranks that --ranks asks for, each with this command line; nil where there is nothing to start, or where
+-- this is one of them.
+local function start_ranks(parsed, arguments)
+  if not parsed.ranks then return nil end
+  local count = math.tointeger(tonumber(parsed.ranks))
+  if not count or count < 1 or count > 4096 then
+    bad_usage(("--ranks: %q is no number of ranks"):format(parsed.ranks), "asl --ranks 4 FILE.lua shards=4")
+  end
+  local runs = parsed.code or parsed.positional[1]
+  if not runs or without_ranks[parsed.command] or parsed.help or parsed.version then
+    bad_usage("--ranks is for running a script")
+  end
+  local _, started, launcher = require("asl.core").ranks.launched()
+  if launcher and started ~= count then
+    bad_usage(("--ranks %d: this is one of %d ranks that %s has started"):format(count, started, launcher))
+  end
+  return count > 1 and not launcher and require("asl.ranks").launch(count, arguments) or nil
+end
+
+local function dispatch(parsed, arguments)
   if (parsed.updates or parsed.all) and parsed.command ~= "profile" then
     bad_usage((parsed.updates and "--updates" or "--all") .. " is for asl profile")
+  end
+  local code = start_ranks(parsed, arguments)
+  if code then
+    return code
   elseif parsed.help then
     print(usage)
     return 0
@@ -299,15 +357,27 @@ end
 ---@param arguments string[]  the command line without the program
 ---@return integer code  exit code
 function cli.main(arguments)
-  local trace
+  local trace, ranks
   local ok, result = fault.catch(function()
     local parsed = cli.parse(arguments)
     trace = parsed.trace
-    return dispatch(parsed)
+    ranks = not (parsed.help or parsed.version) and require "asl.ranks" or nil
+    return dispatch(parsed, arguments)
   end)
+  if ok and ranks then
+    ok, result = fault.catch(function()
+      ranks.leave(result)
+      return result
+    end)
+  end
   if ok then return result end
-  io.stdout:flush()
-  io.stderr:write(fault.text(result, trace), "\n")
+  if ranks then
+    result = ranks.announce(result, trace)
+    ranks.leave(result.exit_code or fault.exit.internal)
+  else
+    io.stdout:flush()
+    io.stderr:write(fault.text(result, trace), "\n")
+  end
   return result.exit_code or fault.exit.internal
 end
 

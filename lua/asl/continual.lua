@@ -1,4 +1,7 @@
 --- The loop of continual learning: for every task, train; after every task, test on all.
+---
+--- Several ranks (asl.ranks) go through it together: each computes its shards of every update and its part of every
+--- test, and the first writes.
 
 local config = require "asl.config"
 local core = require "asl.core"
@@ -8,6 +11,8 @@ local feed = require "asl.feed"
 local ledger = require "asl.ledger"
 local mix = require "asl.mix"
 local profile = require "asl.profile"
+local ranks = require "asl.ranks"
+local shards = require "asl.shards"
 local tensor = require "asl.tensor"
 
 local ops = core.ops
@@ -19,7 +24,7 @@ continual.defaults = {
   strategy = "replay",        -- naive, joint, freeze, replay
   updates = 1000,             -- updates per task: the budget is never time
   batch = 8,                  -- rows of a batch
-  shards = 1,                 -- parts a batch is computed in (batch norm is per shard)
+  shards = 1,                 -- parts a batch is computed in (batch norm is per shard); see asl.ranks
   size = { 320, 640 },        -- height, width of training pictures
   test_size = { 0, 0 },       -- of test pictures; 0,0: as size
   optimiser = "adam",         -- sgd, adam, adamw
@@ -34,9 +39,12 @@ continual.defaults = {
   scale = { 1.0, 1.0 }, flip = 0.5, rotate = 0.0, brightness = 0.0, contrast = 0.0, saturation = 0.0, hue = 0.0,
   aux = false,                -- auxiliary head
   loaders = 2,                -- loader threads
+  resident = false,           -- training pictures of a task stay in device memory, decoded once; all of one size
   checkpoint_every = 100,     -- updates
   pictures = 2,               -- test pictures per test set that the report shows
-  device = "cpu",
+  device = "cpu",             -- cpu, cuda
+  precision = "fp32",         -- fp32, or on a GPU bf16
+  graph = true,               -- on a GPU: an update is one graph; results are the same
 }
 
 --- The settings of an experiment: continual.defaults, with some changed and others added.
@@ -62,9 +70,10 @@ function continual.learner(cfg, classes)
     end
   end
   local given = {
-    net = models.fast_scnn { classes = classes, seed = cfg.seed, aux = cfg.aux, device = cfg.device },
+    net = models.fast_scnn { classes = classes, seed = cfg.seed, aux = cfg.aux, device = cfg.device,
+      precision = cfg.precision },
     optim = make[cfg.optimiser](), schedule = schedule[cfg.schedule](), shards = cfg.shards, forward = cfg.forward,
-    carry = cfg.carry,
+    carry = cfg.carry, graph = cfg.graph,
   }
   if cfg.strategy == "replay" then
     given.memory, given.share, given.select, given.draw = cfg.memory, cfg.share, cfg.select, cfg.draw
@@ -79,29 +88,35 @@ end
 
 -- ---- one step ---------------------------------------------------------------------------------
 
-local function index_of(rows)
-  return tensor.tensor(rows, { dtype = "i64" })
+local function index_of(rows, device)
+  return tensor.tensor(rows, { dtype = "i64" }):to(device)
 end
 
---- Puts fresh and replayed rows together. Batch = { image, label, replayed, tasks, fresh }.
+--- Puts fresh and replayed rows together on the network's device: those that this rank computes.
+--- Batch = { image, label, replayed = of all rows, tasks = of all replayed rows, fresh }.
 local function assemble(fresh, learner, n, step, rows)
-  if n == 0 then
-    return { image = fresh.image, label = fresh.label, replayed = mix.positions(rows, 0), tasks = {}, fresh = fresh }
+  local device = learner.net.flat:device()
+  if fresh.image then fresh.image, fresh.label = fresh.image:to(device), fresh.label:to(device) end
+  local batch = { replayed = mix.positions(rows, n), tasks = {}, fresh = fresh, image = fresh.image, label = fresh.label }
+  if n == 0 then return batch end
+  local first, last = shards.rows(rows)
+  local earlier, to_fresh, to_memory = 0, {}, {}
+  for row = 1, last do
+    local is_replayed = batch.replayed[row]
+    if row >= first then table.insert(is_replayed and to_memory or to_fresh, row - first)
+    elseif is_replayed then earlier = earlier + 1 end
   end
-  local image, label, tasks = learner:recall(n, step)
-  local replayed, to_fresh, to_memory = mix.positions(rows, n), {}, {}
-  for row = 1, rows do table.insert(replayed[row] and to_memory or to_fresh, row - 1) end
+  local image, label
+  image, label, batch.tasks = learner:recall(n, step, earlier + 1, earlier + #to_memory)
   local shape = image:shape()
-  local batch = {
-    image = tensor.zeros({ rows, shape[2], shape[3], 3 }, { dtype = "u8" }),
-    label = tensor.zeros({ rows, shape[2], shape[3] }, { dtype = "u8" }),
-    replayed = replayed, tasks = tasks, fresh = fresh,
-  }
-  ops.scatter_rows(batch.image, index_of(to_memory), image)
-  ops.scatter_rows(batch.label, index_of(to_memory), label)
-  if #to_fresh > 0 then
-    ops.scatter_rows(batch.image, index_of(to_fresh), fresh.image)
-    ops.scatter_rows(batch.label, index_of(to_fresh), fresh.label)
+  batch.image = tensor.zeros({ last - first + 1, shape[2], shape[3], 3 }, { dtype = "u8", device = device })
+  batch.label = tensor.zeros({ last - first + 1, shape[2], shape[3] }, { dtype = "u8", device = device })
+  for _, part in ipairs { { to_memory, image, label }, { to_fresh, fresh.image, fresh.label } } do
+    local to = part[1]
+    if #to > 0 then
+      ops.scatter_rows(batch.image, index_of(to, device), part[2])
+      ops.scatter_rows(batch.label, index_of(to, device), part[3])
+    end
   end
   return batch
 end
@@ -125,7 +140,9 @@ local function train_step(self, source, at)
   local fresh = self.ledger:book("load", source.next, source, at.step)
   local n = learner:replayed_before(at.step + 1) - learner:replayed_before(at.step)
   local batch = profile.call("mix", assemble, fresh, learner, n, at.before + at.step, cfg.batch)
+  local bytes = self.ledger.step_bytes -- what shards take is the same for any number of ranks
   local result = self.ledger:book("train", self.ledger.step, self.ledger, learner.step, learner, batch, at)
+  self.ledger.step_bytes = math.max(bytes, result.bytes)
   if result.not_finite then blame(self, batch, at) end
   profile.call("remember", learner.after_step, learner, batch)
   for _, task in ipairs(batch.tasks) do
@@ -140,9 +157,16 @@ end
 
 -- ---- checkpoints ------------------------------------------------------------------------------
 
+--- The ledger's state with the multiply-adds of all ranks.
+local function ledger_of_all(self)
+  local state = self.ledger:state()
+  state.macs_train, state.macs_evaluate = table.unpack(ranks.sum { state.macs_train, state.macs_evaluate })
+  return state
+end
+
 local function save(self, position)
   profile.call("checkpoint", self.run.checkpoint, self.run, position.done, {
-    position = position, learner = self.learner:state(), rows = self.evaluator.rows, ledger = self.ledger:state(),
+    position = position, learner = self.learner:state(), rows = self.evaluator.rows, ledger = ledger_of_all(self),
     realised = self.realised,
   })
 end
@@ -156,12 +180,13 @@ local function restore(self)
       { level = 0, exit_code = fault.exit.mismatch })
   end
   self.evaluator.rows, self.realised = state.rows, state.realised
+  if not ranks.first() then state.ledger.macs_train, state.ledger.macs_evaluate = 0, 0 end
   self.ledger:restore(state.ledger)
   return state.position
 end
 
 local function stop_if_asked(self, position)
-  local signal = core.interrupted()
+  local signal = ranks.interrupted()
   if not signal then return end
   save(self, position)
   fault.raise(("stopped by SIG%s; saved at update %d"):format(signal, position.done), { level = 0,
@@ -189,7 +214,8 @@ local function train_task(self, i, task, position)
   if position.step == 0 then learner:before_task(i, task) end
   local source = feed { loader = self.loader, data = task.train, rows = cfg.batch, size = cfg.size,
     augment = self.augment, seed = cfg.seed, task = i, updates = at.updates,
-    replayed_before = function(t) return learner:replayed_before(t) end }
+    replayed_before = function(t) return learner:replayed_before(t) end,
+    held = self.resident and self.resident:hold(task.train) }
   local bar = self.progress(("%d/%d %s"):format(i, #self.tasks, task.name), at.updates, position.step)
   for t = position.step + 1, at.updates do
     at.step = t
@@ -210,7 +236,7 @@ local function evaluate(self, after, step)
   self.ledger:book("evaluate", function()
     self.evaluator:row(self.learner.net, after)
   end)
-  require("asl.answer").keep_pictures(self, after, step)
+  if ranks.first() then require("asl.answer").keep_pictures(self, after, step) end
 end
 
 local function run_tasks(self)
@@ -230,11 +256,15 @@ local function run_tasks(self)
 end
 
 local function note_datasets(run, scenario)
-  for _, task in ipairs(scenario.tasks) do
-    run:dataset(task.name .. "/train", task.train:digest())
-    if task.val then run:dataset(task.name .. "/val", task.val:digest()) end
+  local function note(name, data)
+    ranks.same(("the data set %q"):format(name), data:digest())
+    run:dataset(name, data:digest())
   end
-  for _, test in ipairs(scenario.tests) do run:dataset(test.name .. "/test", test.data:digest()) end
+  for _, task in ipairs(scenario.tasks) do
+    note(task.name .. "/train", task.train)
+    if task.val then note(task.name .. "/val", task.val) end
+  end
+  for _, test in ipairs(scenario.tests) do note(test.name .. "/test", test.data) end
 end
 
 local function check(cfg)
@@ -243,6 +273,11 @@ local function check(cfg)
       fault.raise(("%s must be at least 1, not %d"):format(key, cfg[key]), { level = 0, exit_code = fault.exit.usage })
     end
   end
+  if cfg.batch % cfg.shards ~= 0 then
+    fault.raise(("a batch of %d rows does not divide into %d shards"):format(cfg.batch, cfg.shards),
+      { level = 0, exit_code = fault.exit.usage })
+  end
+  shards.own(cfg.shards)
   if #cfg.size ~= 2 or cfg.size[1] < 32 or cfg.size[2] < 32 then
     fault.raise(("size must be height,width of at least 32,32, not %s"):format(table.concat(cfg.size, ",")),
       { level = 0, exit_code = fault.exit.usage })
@@ -273,11 +308,18 @@ function continual.learn(run, scenario, learner, cfg)
     return progress.new { total = total, first = first, label = learner.name .. " " .. label, unit = "img",
       scale = cfg.batch, quiet = run.quiet }
   end
+  if cfg.resident then
+    self.resident = require("asl.resident").new { loader = loader, device = learner.net.flat:device(),
+      progress = function(label, total)
+        return progress.new { total = total, label = label, unit = "img", quiet = run.quiet }
+      end }
+  end
   note_datasets(run, scenario)
   learner:begin { size = cfg.size, seed = cfg.seed, rows = cfg.batch, tasks = #self.tasks }
   core.catch_interrupts("poll")
   run_tasks(self)
-  return require("asl.answer").finish(self)
+  self.ledger:restore(ledger_of_all(self))
+  return ranks.broadcast(ranks.first() and require("asl.answer").finish(self) or nil)
 end
 
 --- Learns the same scenario with several strategies, each in a run of its own below this one, and
@@ -295,7 +337,7 @@ function continual.compare(run, scenario, cfg, strategies)
     summaries[name] = runs[i].done or continual.learn(runs[i], scenario, continual.learner(own, scenario.classes), own)
     if not runs[i].done then runs[i]:finish("done") end
   end
-  answer.compare(run, scenario, cfg, strategies, summaries, runs)
+  if ranks.first() then answer.compare(run, scenario, cfg, strategies, summaries, runs) end
   return summaries
 end
 

@@ -4,6 +4,8 @@ local core = require "asl.core"
 local fault = require "asl.fault"
 local metrics = require "asl.metrics"
 local options = require "asl.options"
+local ranks = require "asl.ranks"
+local tensor = require "asl.tensor"
 
 local ops = core.ops
 local evaluator = {}
@@ -26,39 +28,45 @@ function evaluator.new(given)
   return setmetatable(self, Evaluator)
 end
 
-local function request(self, data, first)
+local function request(self, data, first, last)
   local rows = {}
-  for position = first, math.min(first + self.batch - 1, #data) do
+  for position = first, math.min(first + self.batch - 1, last) do
     rows[#rows + 1] = { dataset = data, position = position }
   end
   return #rows > 0 and self.loader:request { rows = rows, size = self.size, planes = { "image", "label" },
     seed = 0, step = 0 } or nil
 end
 
---- Confusion matrix of a network on a dataset, in evaluation mode: whole pictures, no augmentation,
---- every picture once.
+--- Sum of confusion matrices over the pictures first..last.
+local function count(self, net, data, first, last)
+  local total
+  local ticket = request(self, data, first, last)
+  for at = first, last, self.batch do
+    local scope <close> = core.scope()
+    local batch = self.loader:wait(ticket)
+    ticket = request(self, data, at + self.batch, last) -- decoded while this one is computed
+    local scores = net:scores(batch.image)
+    local classes = scores:shape()[4]
+    if classes ~= self.classes then
+      error(("the network scores %d classes, the tests have %d"):format(classes, self.classes), 3)
+    end
+    local m = ops.upsample_confusion(scores, batch.label:to(scores:device()))
+    total = scope:keep(total and total + m or m)
+  end
+  return total or tensor.zeros({ self.classes, self.classes }, { dtype = "i64", device = net.flat:device() })
+end
+
+--- Together: confusion matrix of a network on a dataset, in evaluation mode: whole pictures, no augmentation,
+--- every picture once, each rank a part of them.
 ---@param net asl.Module  with :scores
 ---@param data asl.Dataset
 ---@return integer[][] confusion  [truth + 1][prediction + 1]
 ---@error a network that does not tell apart as many classes
 function Evaluator:confusion(net, data)
-  local total
-  local ticket = request(self, data, 1)
-  for first = 1, #data, self.batch do
-    local scope <close> = core.scope()
-    local batch = self.loader:wait(ticket)
-    ticket = request(self, data, first + self.batch) -- decoded while this one is computed
-    local scores = net:scores(batch.image)
-    local classes = scores:shape()[4]
-    if classes ~= self.classes then
-      error(("the network scores %d classes, the tests have %d"):format(classes, self.classes), 2)
-    end
-    local m = ops.upsample_confusion(scores, batch.label)
-    total = scope:keep(total and total + m or m)
-  end
-  local rows = total:totable()
-  total:release()
-  return rows
+  local scope <close> = core.scope()
+  local total = count(self, net, data, ranks.share(#data))
+  if ranks.count() > 1 then total = ops.sum(core.all_gather(total), { dim = 1 }) end
+  return total:totable()
 end
 
 --- Evaluates all tests and appends a row to R.

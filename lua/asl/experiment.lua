@@ -3,6 +3,7 @@
 local config = require "asl.config"
 local fault = require "asl.fault"
 local options = require "asl.options"
+local ranks = require "asl.ranks"
 
 local experiment = {}
 
@@ -33,12 +34,21 @@ local function supervise(this, cfg, run, trace)
     print(("run:   %s (asl resume goes on with it)"):format(run.path))
     return 0
   end
+  problem = ranks.announce(problem, trace)
   local preempted = problem.exit_code == fault.exit.preempted
-  io.stdout:flush()
-  io.stderr:write(fault.text(problem, trace), "\n")
   local finished, message = pcall(run.finish, run, preempted and "preempted" or "failed", problem.message)
   if not finished then io.stderr:write("asl: ", tostring(message), "\n") end
   return problem.exit_code or fault.exit.internal
+end
+
+-- Several ranks are of one mind, and the first speaks for all.
+local function gather_ranks(this, cfg)
+  if ranks.count() == 1 then return end
+  local core = require "asl.core"
+  if not ranks.first() then core.ranks.mute() end
+  local version = core.version()
+  ranks.same("asl", version.version .. version.commit)
+  ranks.same("the config of " .. this.name, require("asl.json").encode(cfg, { nonfinite = "string" }))
 end
 
 --- Runs an experiment in a new run directory.
@@ -48,6 +58,7 @@ end
 ---@return integer exit_code
 function experiment.execute(this, given)
   local cfg = config.resolve(this.name, this.config, given.overrides)
+  gather_ranks(this, cfg)
   local run = require("asl.run").create {
     name = this.name, id = given.id, config = cfg, script = given.script, argv = given.argv or {},
     runs = given.runs or require("asl.env").get("runs") or "runs",
@@ -71,7 +82,9 @@ function experiment.resume(path, given)
   local chunk, message = loadfile(script, "t")
   if not chunk then fault.raise(message, { level = 0 }) end
   local this = chunk()
-  return supervise(this, config.resolve(this.name, this.config, run.manifest.config), run, given.trace)
+  local cfg = config.resolve(this.name, this.config, run.manifest.config)
+  gather_ranks(this, cfg)
+  return supervise(this, cfg, run, given.trace)
 end
 
 return experiment

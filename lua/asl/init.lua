@@ -29,18 +29,19 @@ function asl.no_grad(fn, ...)
   return table.unpack(results, 2, results.n)
 end
 
---- Tensor memory in bytes: `live` now, `peak` since the last reset, `cached` for reuse.
+--- Tensor memory of a device in bytes: `live` now, `peak` since the last reset, `cached` for reuse.
 ---@param what string|nil  "reset" sets the peak to what is live; "trim" returns cached memory to the system
+---@param device string|nil  "cpu"
 ---@return { live: integer, peak: integer, cached: integer }
-function asl.memory(what)
+function asl.memory(what, device)
   if what == "reset" then
-    core.memory_reset_peak()
+    core.memory_reset_peak(device)
   elseif what == "trim" then
-    core.memory_trim()
+    core.memory_trim(device)
   elseif what ~= nil then
     error(('asl.memory: "reset" or "trim", not %q'):format(tostring(what)), 2)
   end
-  return core.memory()
+  return core.memory(device)
 end
 
 --- Number of threads of the CPU kernels; results do not depend on it.
@@ -52,8 +53,9 @@ end
 
 local modules = {
   "buffer", "checkpoint", "config", "continual", "data", "env", "evaluator", "fs", "help", "json", "labels",
-  "ledger", "log", "loss", "metrics", "mix", "models", "nn", "optim", "options", "profile", "report", "run", "scenario",
-  "schedule", "score", "strategy", "sweep", "task", "teacher",
+  "ledger", "log", "loss", "metrics", "mix", "models", "nn", "optim", "options", "profile", "ranks", "report", "run",
+  "scenario", "schedule", "score", "strategy", "sweep", "task", "teacher",
+  "weights",
 }
 local is_module = {}
 for _, name in ipairs(modules) do

@@ -72,11 +72,13 @@ end
 function ledger.latency(net, size, repeats)
   local tensor = require "asl.tensor"
   repeats = repeats or 20
-  local image, seconds = tensor.zeros({ 1, size[1], size[2], 3 }, { dtype = "u8" }), {}
+  local device = net.flat:device()
+  local image, seconds = tensor.zeros({ 1, size[1], size[2], 3 }, { dtype = "u8", device = device }), {}
   for i = 1, repeats + 3 do
     local scope <close> = core.scope()
     local start = core.now()
     net:predict(image)
+    core.synchronise(device)
     if i > 3 then seconds[#seconds + 1] = core.now() - start end
   end
   image:release()

@@ -31,14 +31,15 @@ end
 
 --- One update from the network's gradients; frozen parts stay as they are.
 ---@param scale number|nil  factor on the learning rate, from a schedule; 1
-function Optimiser:step(scale)
+---@param guard asl.Tensor|nil  f32 scalar: where it is not finite nothing changes but the number of steps
+function Optimiser:step(scale, guard)
   if not self.net then error("this optimiser is not bound to a network: call :bind(net) first", 2) end
   self.steps = self.steps + 1
   for _, range in ipairs(self.net:learning_ranges()) do
     local function part(t) return t:slice(1, range[1], range[2]) end
     local memory = {}
     for i, m in ipairs(self.memory) do memory[i] = part(m) end
-    self.update(self, part(self.net.flat), part(self.net.flat_gradient), memory, self.lr * (scale or 1))
+    self.update(self, part(self.net.flat), part(self.net.flat_gradient), memory, self.lr * (scale or 1), guard)
   end
 end
 
@@ -64,8 +65,8 @@ end
 ---@return asl.Optimiser
 function optim.sgd(given)
   local s = options.check("asl.optim.sgd", given, { lr = 0.01, momentum = 0.0, decay = 0.0, nesterov = false })
-  return new("sgd", s, 1, function(self, weight, gradient, memory, lr)
-    ops.sgd_step(weight, gradient, memory[1], { lr = lr, momentum = s.momentum, decay = s.decay, nesterov = s.nesterov,
+  return new("sgd", s, 1, function(self, weight, gradient, memory, lr, guard)
+    ops.sgd_step(weight, gradient, memory[1], guard, { lr = lr, momentum = s.momentum, decay = s.decay, nesterov = s.nesterov,
       first = self.steps == 1 })
   end)
 end
@@ -73,8 +74,8 @@ end
 local adam_options = { lr = 0.001, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, decay = 0.0 }
 
 local function adam_family(kind, decoupled, s)
-  return new(kind, s, 2, function(self, weight, gradient, memory, lr)
-    ops.adam_step(weight, gradient, memory[1], memory[2], { lr = lr, beta1 = s.beta1, beta2 = s.beta2, eps = s.eps,
+  return new(kind, s, 2, function(self, weight, gradient, memory, lr, guard)
+    ops.adam_step(weight, gradient, memory[1], memory[2], guard, { lr = lr, beta1 = s.beta1, beta2 = s.beta2, eps = s.eps,
       decay = s.decay, decoupled = decoupled, step = self.steps })
   end)
 end

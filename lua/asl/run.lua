@@ -11,17 +11,19 @@
 ---       summary.json    the answer
 ---
 --- Two equal runs have the same bytes in log, ckpt/, pictures/ and summary.json, also when one of them
---- was killed and resumed. One process writes; others may read at any time.
+--- was killed and resumed. One process writes (of several ranks the first); others may read at any time.
 
 local checkpoint = require "asl.checkpoint"
 local core = require "asl.core"
 local fault = require "asl.fault"
+local follower = require "asl.run.follower"
 local fs = require "asl.fs"
 local json = require "asl.json"
 local listing = require "asl.run.listing"
 local log = require "asl.log"
 local manifest = require "asl.manifest"
 local options = require "asl.options"
+local ranks = require "asl.ranks"
 local tensorboard = require "asl.tensorboard"
 
 ---@class asl.run
@@ -294,12 +296,21 @@ local function begin(path, lock, id, given, time)
   self.manifest.code = manifest.keep_code(manifest.code(self.manifest.script), self:file("code"))
   guard(path, json.write, self:file("manifest.json"), self.manifest, { nonfinite = "string" })
   self.view = tensorboard.view(self:file("tb"), path, time)
-  self:clock { session = 1, pid = core.pid(), host = core.hostname() }
+  self:clock { session = 1, pid = core.pid(), host = core.hostname(), ranks = ranks.count() }
   self:status { state = "running" }
   return self
 end
 
---- Begins a run: makes its directory and writes the manifest.
+local function create(given)
+  local time = core.now()
+  local ok, path, id, lock = pcall(take_directory, given, time)
+  if ok then return holding(lock, begin, path, lock, id, given, time) end
+  if type(path) == "table" then error(path, 0) end
+  fault.raise("cannot begin a run: " .. fault.cause(path), { level = 0, exit_code = fault.exit.io,
+    hint = "--runs DIR names a directory that can be written" })
+end
+
+--- Begins a run: makes its directory and writes the manifest. Together with the other ranks, if there are any.
 ---@param given {name: string, runs: string?, id: string?, config: table?, script: string?, argv: string[]?,
 ---  quiet: boolean?}  `runs`: where runs go ("runs"); `id`: default is time and four random digits;
 ---  `script`: the experiment's file, `argv`: what followed it on the command line
@@ -315,12 +326,7 @@ function run.create(given)
       error(("asl.run.create: the %s %q may hold letters, digits, '.', '_' and '-'"):format(what, given[what]), 2)
     end
   end
-  local time = core.now()
-  local ok, path, id, lock = pcall(take_directory, given, time)
-  if ok then return holding(lock, begin, path, lock, id, given, time) end
-  if type(path) == "table" then error(path, 0) end
-  fault.raise("cannot begin a run: " .. fault.cause(path), { level = 0, exit_code = fault.exit.io,
-    hint = "--runs DIR names a directory that can be written" })
+  return follower.of_first(create, given)
 end
 
 local function check_code(self, accept_changes)
@@ -355,7 +361,7 @@ local function go_on(self, given)
   local times, sessions = read_times(self:file("clock"))
   self.view = tensorboard.rebuild(self:file("tb"), self.journal.path, self.path, times,
     self.manifest.created + sessions)
-  self:clock { session = sessions + 1, pid = core.pid(), host = core.hostname() }
+  self:clock { session = sessions + 1, pid = core.pid(), host = core.hostname(), ranks = ranks.count() }
   self.state.step = self.last_step
   self:status { state = "running" }
 end
@@ -375,7 +381,7 @@ local function reopen(path, given)
 end
 
 --- Opens a run to go on with it: the log is cut back to the newest whole checkpoint, whose state
---- `run:restore()` then gives.
+--- `run:restore()` then gives. Together with the other ranks, if there are any.
 ---@param path string  the run's directory
 ---@param given? {quiet: boolean?, accept_changes: boolean?}  `accept_changes`: go on although the code
 ---  has changed
@@ -388,7 +394,7 @@ function run.open(path, given)
     fault.raise(("there is no run in %q"):format(path),
       { level = 2, exit_code = fault.exit.usage, hint = "asl runs lists the runs" })
   end
-  return reopen(path, given)
+  return follower.of_first(reopen, path, given)
 end
 
 --- Profiles updates of this run, or of the first of its children that makes them: prints where time went and writes
@@ -402,13 +408,7 @@ function Run:profile(given)
   self.window, self.owns_window = require("asl.profile").window(given), true
 end
 
---- A run inside this one, in the directory `name`: one of several strategies that are compared. It is
---- begun, or, when this run was resumed, opened again; when it had ended well, its answer is in `done`
---- and it takes no more records.
----@param name string
----@param config table
----@return asl.run child
-function Run:child(name, config)
+local function make_child(self, name, config)
   local path = self:file(fs.slug(name))
   local child
   if not fs.stat(fs.join(path, "manifest.json")) then
@@ -428,6 +428,16 @@ function Run:child(name, config)
   self.children[#self.children + 1] = child
   child.window = self.window
   return child
+end
+
+--- A run inside this one, in the directory `name`: one of several strategies that are compared. It is
+--- begun, or, when this run was resumed, opened again; when it had ended well, its answer is in `done`
+--- and it takes no more records. Together with the other ranks, if there are any.
+---@param name string
+---@param config table
+---@return asl.run child
+function Run:child(name, config)
+  return follower.of_first(make_child, self, name, config)
 end
 
 --- Ends the session: "done", "preempted" or "profiled" (saved, can be resumed) or "failed". Children that

@@ -177,11 +177,15 @@ function methods:contiguous()
   return self:is_contiguous() and self or ops.cast(self, { dtype = self:dtype() })
 end
 
---- Converted to a dtype. To u8: rounded; a value outside 0..255 is an error.
----@param dtype string
----@return asl.Tensor  the tensor itself when it has that dtype
-function methods:to(dtype)
-  return self:dtype() == dtype and self or ops.cast(self, { dtype = dtype })
+local devices = { cpu = true, cuda = true, emu = true }
+
+--- Converted to a dtype, or brought to a device. To u8: rounded; a value outside 0..255 is an error. No gradient goes
+--- from device to device.
+---@param what string  a dtype ("f32", "u8", ...) or a device ("cpu", "cuda")
+---@return asl.Tensor  the tensor itself when it has that dtype, or is there
+function methods:to(what)
+  if devices[what] then return self:to_device(what) end
+  return self:dtype() == what and self or ops.cast(self, { dtype = what })
 end
 
 --- A copy with memory of its own.
@@ -204,7 +208,7 @@ end
 ---@param source asl.Tensor
 ---@return asl.Tensor self
 function methods:copy_(source)
-  return ops.copy(self, source)
+  return ops.copy(self, source:to_device(self:device()))
 end
 
 --- self := self + scale * other.
@@ -218,7 +222,7 @@ end
 -- ---- arithmetic -------------------------------------------------------------------------------
 
 local function scalar(value, like)
-  return core.tensor(value, like:dtype())
+  return core.tensor(value, like:dtype()):to_device(like:device())
 end
 
 --- An operator of a tensor and a tensor or number; `direct` handles a number on the right cheaply.

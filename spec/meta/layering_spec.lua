@@ -45,14 +45,14 @@ end
 local below = {
   base = {}, tensor = { "base" }, ops = { "tensor", "base" }, cpu = { "ops", "tensor", "base" },
   autograd = { "ops", "tensor", "base" }, io = { "tensor", "base" }, data = { "ops", "tensor", "base" },
-  dist = { "ops", "tensor", "base" },
+  dist = { "ops", "tensor", "base" }, cuda = { "ops", "tensor", "base" },
   lua = { "autograd", "cpu", "data", "dist", "io", "ops", "tensor", "base" }, host = {},
 }
 
 local vendor_folder = {
   ["png%.h"] = "data", ["jpeglib%.h"] = "data", ["jerror%.h"] = "data", ["zlib%.h"] = "data", ["histedit%.h"] = "host",
   ["jansson%.h"] = "lua", ["openssl/"] = "base", ["hdf5"] = "data", ["mpi%.h"] = "dist", ["zmq%.h"] = "host",
-  ["cuda"] = "cuda", ["cudnn"] = "cuda", ["nccl"] = "dist", ["immintrin%.h"] = "cpu",
+  ["cuda"] = "cuda", ["cublas"] = "cuda", ["cudnn"] = "cuda", ["nccl"] = "cuda", ["immintrin%.h"] = "cpu",
 }
 
 local function includes_of(path)
@@ -73,7 +73,7 @@ end
 describe("C sources", function()
   it("include downwards only", function()
     local complaints = {}
-    for _, path in ipairs(matching "^csrc/.*%.[ch]$") do
+    for _, path in ipairs(matching("^csrc/.*%.[ch]$", "^csrc/.*%.cu$", "^csrc/.*%.cpp$")) do
       local folder = path:match "^csrc/(%w+)/"
       for _, include in ipairs(includes_of(path)) do
         local target = include.own and include.name:match "^(%w+)/"
@@ -87,7 +87,7 @@ describe("C sources", function()
 
   it("include a library's headers in one folder", function()
     local complaints = {}
-    for _, path in ipairs(matching "^csrc/.*%.[ch]$") do
+    for _, path in ipairs(matching("^csrc/.*%.[ch]$", "^csrc/.*%.cu$", "^csrc/.*%.cpp$")) do
       local folder = path:match "^csrc/(%w+)/"
       for _, include in ipairs(includes_of(path)) do
         for pattern, home in pairs(vendor_folder) do
@@ -110,12 +110,14 @@ describe("C sources", function()
       pending "there is no C compiler"
       return
     end
-    local flags = "-std=gnu11 -Wall -Wextra -Werror -DASL_ISA=avx2 -mavx2 -mfma -fsyntax-only -Icsrc "
+    local all = "-Wall -Wextra -Werror -mavx2 -mfma -fsyntax-only -Icsrc "
+    local c = all .. "-std=gnu11 -DASL_ISA=avx2 -x c "
       .. program.shell("pkg-config --cflags lua5.4 jansson libedit").out:gsub("\n", "")
+    local cuda = all .. "-std=gnu++17 -DASL_EMULATED -Icsrc/cuda/emu -Wno-unknown-pragmas -Wno-unused-function -x c++"
     local words = {}
     for _, path in ipairs(matching "^csrc/.*%.h$") do
-      words[#words + 1] = string.format("printf '#include \"%s\"\\n' | %s %s -x c - || echo FAILED %s",
-        path:sub(#"csrc/" + 1), compiler, flags, path)
+      words[#words + 1] = string.format("printf '#include \"%s\"\\n' | %s %s - || echo FAILED %s",
+        path:sub(#"csrc/" + 1), compiler, path:find "^csrc/cuda/" and cuda or c, path)
     end
     local result = program.shell(table.concat(words, "\n"))
     assert.equal("", result.err .. result.out)
@@ -188,7 +190,8 @@ describe("Lua modules", function()
 end)
 
 describe("files", function()
-  local sources = { "%.[ch]$", "%.def$", "%.lua$", "%.py$", "^CMakeLists%.txt$", "^tools/", "%.md$", "%.cmake$" }
+  local sources = { "%.[ch]$", "%.cu$", "%.cpp$",
+    "%.def$", "%.lua$", "%.py$", "^CMakeLists%.txt$", "^tools/", "%.md$", "%.cmake$" }
 
   it("have at most 600 lines", function()
     local complaints = {}
@@ -201,7 +204,7 @@ describe("files", function()
 
   it("have C lines of at most 120 columns, no tabs, no blanks at the end", function()
     local complaints = {}
-    for _, path in ipairs(matching("^csrc/.*%.[ch]$")) do
+    for _, path in ipairs(matching("^csrc/.*%.[ch]$", "^csrc/.*%.cu$", "^csrc/.*%.cpp$")) do
       local number = 0
       for line in io.lines(path) do
         number = number + 1

@@ -406,7 +406,7 @@ list.cross_entropy = {
   { logits = normal { 2, 3, 5, 19, scale = 2 }, labels = labels { 2, 3, 5, classes = 19 } },
   { logits = normal { 1, 4, 3, 3 }, labels = labels { 1, 4, 3, classes = 3 }, class_weight = weights(3), normaliser = 7.5 },
   { logits = strided(normal { 1, 2, 4, 40 }), labels = strided(labels { 1, 2, 4, classes = 40 }),
-    class_weight = weights(40) },
+    class_weight = weights(40), count = values(9, "i64") },
   { logits = normal { 1, 2, 3, 5 }, labels = full({ 1, 2, 3 }, 255, "u8") }, -- all ignored
   { logits = normal { 1, 2, 3, 5 }, labels = full({ 1, 2, 3 }, 255, "u8"), normaliser = 4 },
   { logits = normal { 1, 3, 3, 1 }, labels = labels { 1, 3, 3, classes = 1 }, smoothing = 0.2 },
@@ -438,10 +438,12 @@ for k, s in ipairs(SIZES) do
     local pixel_weight = k % 3 == 1 and uniform { n, height, width } or nil
     table.insert(list.upsample_cross_entropy, { logits = logits, align_corners = align_corners, labels = truth,
       class_weight = k % 2 == 0 and weights(classes) or nil, normaliser = k == 3 and 11 or nil,
+      count = k == 4 and values(more and 1000 or 0, "i64") or nil,
       pixel_weight = pixel_weight, smoothing = more and 0.05 * k or nil, temperature = more and k ~= 2 and 0.5 * k or nil })
     table.insert(list.upsample_soft_cross_entropy, { logits = logits, target = normal { n, s[1], s[2], classes, scale = 3 },
       height = height, width = width, align_corners = align_corners, labels = k % 2 == 1 and truth or nil,
-      pixel_weight = pixel_weight, normaliser = k == 4 and 7 or nil, temperature = more and 0.5 * k or nil,
+      pixel_weight = pixel_weight, normaliser = k == 4 and 7 or nil, count = k == 2 and values(123, "i64") or nil,
+      temperature = more and 0.5 * k or nil,
       divergence = more })
     table.insert(list.upsample_argmax, { logits = logits, height = height, width = width, align_corners = align_corners })
     table.insert(list.upsample_confusion, { logits = logits, labels = truth, align_corners = align_corners })
@@ -478,28 +480,79 @@ list.count_valid = {
 list.normalise = {
   { x = whole { 2, 3, 5, 3, high = 255, dtype = "u8" } },
   { x = strided(whole { 1, 4, 3, 3, high = 255, dtype = "u8" }), mean1 = 0.1, mean2 = 0.2, mean3 = 0.3,
-    std1 = 1.5, std2 = 2, std3 = 0.5 },
+    std1 = 1.5, std2 = 2, std3 = 0.5, dtype = "f32" },
+}
+
+-- What the loader draws for these rows; and, by hand, what it never does.
+local function drawn(picture, size, rows, augment)
+  return derived(function()
+    return asl.core.augment_draw { picture = picture, size = size, rows = rows, augment = augment, seed = 7, step = 3 }
+  end)
+end
+local ALL = { scale = { 0.5, 2 }, crop = true, flip = 0.5, rotate = 40, brightness = 0.4, contrast = 0.4, saturation = 0.5,
+  hue = 0.1 }
+local WILD = { { NAN, 1e9 }, { -3, INF }, { 4.9, 0.1 }, { INF, 1 }, { 2, 3 }, { 9, 9 } }
+for k, t in ipairs(WILD) do
+  local map = ({ { 0.7, 0.1, -1, 0, 0.8, 0.3 }, { NAN, 0, 0, 0, 1, 0 }, { 1e300, 0, 0, 0, 1, 0 }, { 0, 0, INF, 0, 1, 0 },
+    { -1, 0, 3, 0, 1e-300, 0 }, { 1, 0, 0, 0, 1, 0 } })[k]
+  local colour, grey = { 1e300, -INF, NAN, 65536, k, -65536, 1e9, -1e9, 3 }, ({ NAN, 0, 1e300, -1e9, 0, 0.5 })[k]
+  for _, more in ipairs { map, map, colour, { grey } } do table.move(more, 1, #more, #t + 1, t) end
+end
+
+local function pictures(n, height, width) return whole { n, height, width, 3, high = 255, dtype = "u8" } end
+list.augment = {
+  { x = pictures(2, 7, 5), index = values({ 1, 0, 1 }, "i64"), transform = drawn({ 7, 5 }, { 7, 5 }, { 1, 2, 3 }),
+    height = 7, width = 5 },
+  { x = strided(pictures(3, 9, 11)), labels = labels { 3, 9, 11, classes = 40 }, index = values({ 2, 0 }, "i64"),
+    transform = drawn({ 9, 11 }, { 5, 6 }, { 1, 2 }), height = 5, width = 6 }, -- shrunk
+  { x = pictures(3, 9, 13), labels = strided(labels { 3, 9, 13, classes = 40 }), index = values({ 2, 0, 1, 1, 0, 2 }, "i64"),
+    transform = drawn({ 9, 13 }, { 7, 8 }, { 1, 2, 3, 4, 5, 6 }, ALL), height = 7, width = 8 },
+  { x = window(pictures(2, 12, 8)), labels = window(labels { 2, 12, 8, classes = 3 }),
+    index = window(values({ 1, 1, 0 }, "i64")), height = 6, width = 7,
+    transform = strided(drawn({ 12, 8 }, { 6, 7 }, { 9, 8, 7 }, ALL)) },
+  { x = pictures(1, 1, 1), labels = labels { 1, 1, 1, classes = 3, every = 99 }, index = values({ 0, 0 }, "i64"),
+    transform = drawn({ 1, 1 }, { 3, 4 }, { 1, 2 }, ALL), height = 3, width = 4 },
+  { x = pictures(1, 9, 12), index = values({ 0 }, "i64"), transform = drawn({ 9, 12 }, { 9, 4 }, { 1 }),
+    height = 9, width = 4 },
+  { x = pictures(1, 9, 12), index = values({ 0 }, "i64"), transform = drawn({ 9, 12 }, { 3, 12 }, { 1 }),
+    height = 3, width = 12 },
+  { x = pictures(1, 17, 40), index = values({ 0 }, "i64"), transform = drawn({ 17, 40 }, { 1, 1 }, { 1 }),
+    height = 1, width = 1 },
+  { x = pictures(2, 6, 9), index = values({ 0, 1 }, "i64"), height = 6, width = 8, -- colours without the mean grey
+    transform = drawn({ 6, 9 }, { 6, 8 }, { 1, 2 }, { brightness = 0.5, hue = 0.5, saturation = 1 }) },
+  { x = pictures(2, 4, 6), labels = labels { 2, 4, 6, classes = 9 }, index = values({ 0, 1, 0, 1, 0, 1 }, "i64"),
+    transform = values(WILD, "f64"), height = 5, width = 8 },
+  { x = pictures(2, 4, 6), labels = labels { 2, 4, 6, classes = 9 }, index = full({ 0 }, 0, "i64"),
+    transform = full({ 0, 24 }, 0, "f64"), height = 5, width = 8 },
 }
 
 -- ---- optimisers -------------------------------------------------------------------------------
+
+-- What a step went by is finite, or not: then nothing may change.
+local GUARDS = { 0.5, INF, -INF, NAN }
+
+local function guarded(steps, make)
+  for _, guard in ipairs(GUARDS) do steps[#steps + 1] = make { guard = values(guard), lr = 0.1 } end
+  return steps
+end
 
 local function sgd(more)
   more.weight, more.gradient, more.velocity = normal { 43 }, normal { 43 }, normal { 43 }
   more.lr = more.lr or 0.1
   return more
 end
-list.sgd_step = {
+list.sgd_step = guarded({
   sgd {}, sgd { momentum = 0.9 }, sgd { momentum = 0.9, first = true }, sgd { decay = 0.01, lr = 1e-3 },
   sgd { momentum = 0.8, decay = 0.02, nesterov = true },
   sgd { momentum = 0.8, decay = 0.02, nesterov = true, first = true },
-}
+}, sgd)
 local function adam(more)
   more.weight, more.gradient, more.m, more.v = normal { 43 }, normal { 43 }, normal { 43 }, uniform { 43, low = 0.01 }
   return more
 end
-list.adam_step = {
+list.adam_step = guarded({
   adam {}, adam { step = 7, lr = 0.01, decay = 0.1 }, adam { step = 7, lr = 0.01, decay = 0.1, decoupled = true },
   adam { step = 100000, beta1 = 0.8, beta2 = 0.99, eps = 1e-3 },
-}
+}, adam)
 
 return list

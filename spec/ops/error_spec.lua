@@ -22,7 +22,7 @@ local misuse = {
   { 'conv2d: option "stride" must be a whole number, not 1.5', "conv2d", t { 1, 2, 2, 3 }, t { 1, 1, 1, 3 },
     { stride = 1.5 } },
   { 'dropout: option "p" must be a number, not half', "dropout", t {}, { p = "half" } },
-  { 'cast: "f16" is no dtype (f32, f64, u8, i32, i64)', "cast", t {}, { dtype = "f16" } },
+  { 'cast: "f16" is no dtype (f32, f64, u8, i32, i64, bf16)', "cast", t {}, { dtype = "f16" } },
   { "cast: 9 is no dtype", "cast", t {}, { dtype = 9 } },
 
   -- views
@@ -155,6 +155,21 @@ local misuse = {
   { "confusion: classes must be 1 to 255, not 0", "confusion", bytes { 0 }, bytes { 0 } },
   { "confusion: labels must be 2, it is 3", "confusion", bytes { 0, 1 }, bytes { 0, 1, 2 }, { classes = 3 } },
   { "normalise: x must have 3 channels, it has 4", "normalise", t({ 1, 2, 2, 4 }, "u8") },
+  { "augment: x must have 3 channels, it has 4", "augment", t({ 1, 2, 2, 4 }, "u8"), nil, ints { 0 }, t({ 1, 24 }, "f64"),
+    { height = 2, width = 2 } },
+  { "augment: x must be u8, it is f32", "augment", t { 1, 2, 2, 3 }, nil, ints { 0 }, t({ 1, 24 }, "f64") },
+  { "augment: the width of x must be 1 to 16384, not 0", "augment", t({ 1, 2, 0, 3 }, "u8"), nil, ints { 0 },
+    t({ 1, 24 }, "f64") },
+  { "augment: labels must be 1x2x2, it is 1x2x3", "augment", t({ 1, 2, 2, 3 }, "u8"), t({ 1, 2, 3 }, "u8"), ints { 0 },
+    t({ 1, 24 }, "f64"), { height = 2, width = 2 } },
+  { "augment: index must be i64, it is f32", "augment", t({ 1, 2, 2, 3 }, "u8"), nil, t { 1 }, t({ 1, 24 }, "f64") },
+  { "augment: transform must be f64, it is f32", "augment", t({ 1, 2, 2, 3 }, "u8"), nil, ints { 0 }, t { 1, 24 } },
+  { "augment: transform must be 2x24, it is 1x24", "augment", t({ 1, 2, 2, 3 }, "u8"), nil, ints { 0, 0 },
+    t({ 1, 24 }, "f64") },
+  { "augment: height must be 1 to 16384, not 0", "augment", t({ 1, 2, 2, 3 }, "u8"), nil, ints { 0 },
+    t({ 1, 24 }, "f64") },
+  { "augment: index 2 (element 2 of 2) is outside the 2 rows of x", "augment", t({ 2, 2, 2, 3 }, "u8"), nil, ints { 0, 2 },
+    t({ 2, 24 }, "f64"), { height = 2, width = 2 } },
 
   -- optimisers
   { "sgd_step: velocity must be 3, it is 2", "sgd_step", t { 3 }, t { 3 }, t { 2 } },

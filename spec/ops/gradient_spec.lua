@@ -71,7 +71,7 @@ end
 local function plain_loss(i, p)
   local labels = i.labels:shape()
   local full = asl.ops.resize(i.logits, { height = labels[2], width = labels[3], align_corners = p.align_corners })
-  local loss, valid = asl.ops.cross_entropy(full, i.labels, i.class_weight, i.pixel_weight,
+  local loss, valid = asl.ops.cross_entropy(full, i.labels, i.class_weight, i.pixel_weight, i.count,
     { normaliser = p.normaliser, smoothing = p.smoothing, temperature = p.temperature })
   return { loss = loss, valid = valid }
 end
@@ -88,7 +88,8 @@ local function plain_soft_loss(i, p)
   local valid = weight:sum()
   weight = i.pixel_weight and weight * i.pixel_weight or weight
   local per_pixel = (log_q:exp() * ((p.divergence == 1 and log_q or log_q * 0) - log_p)):sum(4)
-  local normaliser = p.normaliser ~= 0 and p.normaliser or math.max(valid:item(), 1)
+  local normaliser = i.count and math.max(i.count:item(), 1) or p.normaliser ~= 0 and p.normaliser
+    or math.max(valid:item(), 1)
   return { loss = (per_pixel * weight):sum() * (1 / normaliser), valid = valid:to "i64" }
 end
 

@@ -1,6 +1,7 @@
 --- A case or two per op that several threads share (kernels cut work into chunks of 32768 elements, blocks
 --- of 96 pixels and the like), for tests that the bits do not depend on who computes them.
 
+local asl = require "asl"
 local cases = require "spec.support.cases"
 
 local normal, uniform, whole, labels = cases.normal, cases.uniform, cases.whole, cases.labels
@@ -108,6 +109,11 @@ list.confusion = { { prediction = whole { 4, 150, 160, high = 18, dtype = "u8" }
   labels = labels { 4, 150, 160, classes = 19 }, classes = 19 } }
 list.count_valid = { { labels = labels { 4, 150, 160, classes = 19 } } }
 list.normalise = { { x = whole { 2, 150, 160, 3, high = 255, dtype = "u8" } } }
+list.augment = { { x = whole { 3, 120, 160, 3, high = 255, dtype = "u8" }, labels = labels { 3, 120, 160, classes = 40 },
+  index = cases.values({ 2, 1, 0, 2, 2 }, "i64"), height = 90, width = 100, transform = cases.derived(function()
+    return asl.core.augment_draw { picture = { 120, 160 }, size = { 90, 100 }, rows = { 1, 2, 3, 4, 5 }, seed = 1, step = 1,
+      augment = { scale = { 0.5, 2 }, crop = true, rotate = 30, contrast = 0.5 } }
+  end) } }
 list.sgd_step = { { weight = normal { N }, gradient = normal { N }, velocity = normal { N }, lr = 0.1, momentum = 0.9,
   decay = 0.01 } }
 list.adam_step = { { weight = normal { N }, gradient = normal { N }, m = normal { N }, v = uniform { N, low = 0.1 },

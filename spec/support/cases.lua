@@ -18,9 +18,14 @@ for _, op in ipairs(cases.ops) do cases.op[op.name] = op end
 
 -- ---- recipes ----------------------------------------------------------------------------------
 
---- make(seed, stream, inputs so far) returns the tensor; text describes it.
+--- make(seed, stream, inputs so far, device) returns the tensor; text describes it.
 local function recipe(text, make)
   return { text = text, make = make }
+end
+
+--- A recipe whose values are made on the CPU and brought to the device.
+local function leaf(text, make)
+  return recipe(text, function(seed, stream, inputs, device) return make(seed, stream, inputs):to(device) end)
 end
 
 local function size_text(shape)
@@ -30,7 +35,7 @@ end
 --- Normal numbers, times scale, plus shift.
 ---@param given integer[]|{ scale?: number, shift?: number }  a shape
 function cases.normal(given)
-  return recipe(size_text(given), function(seed, stream)
+  return leaf(size_text(given), function(seed, stream)
     return asl.randn(given, { seed = seed, stream = stream }) * (given.scale or 1) + (given.shift or 0)
   end)
 end
@@ -39,7 +44,7 @@ end
 ---@param given integer[]|{ low?: number, high?: number }  a shape
 function cases.uniform(given)
   local low, high = given.low or 0, given.high or 1
-  return recipe(size_text(given), function(seed, stream)
+  return leaf(size_text(given), function(seed, stream)
     return asl.rand(given, { seed = seed, stream = stream }) * (high - low) + low
   end)
 end
@@ -48,7 +53,7 @@ end
 ---@param given integer[]|{ low?: integer, high: integer, dtype: string }  a shape
 function cases.whole(given)
   local low = given.low or 0
-  return recipe(given.dtype .. " " .. size_text(given), function(seed, stream)
+  return leaf(given.dtype .. " " .. size_text(given), function(seed, stream)
     local n, numbers = array.count(given), {}
     for k = 1, n do
       numbers[k] = low + asl.core.random(seed, 16, stream, k) % (given.high - low + 1)
@@ -61,7 +66,7 @@ end
 ---@param given integer[]|{ classes: integer, every?: integer }  a shape
 function cases.labels(given)
   local every = given.every or 4
-  return recipe(size_text(given), function(seed, stream)
+  return leaf(size_text(given), function(seed, stream)
     local labels = {}
     for k = 1, array.count(given) do
       local class, chance = asl.core.random(seed, 16, stream, k)
@@ -75,7 +80,7 @@ end
 ---@param values number|table  nested
 ---@param dtype string|nil  "f32"
 function cases.values(values, dtype)
-  return recipe((dtype and dtype .. " " or "") .. "values", function()
+  return leaf((dtype and dtype .. " " or "") .. "values", function()
     return asl.tensor(values, { dtype = dtype })
   end)
 end
@@ -85,13 +90,17 @@ end
 ---@param value number
 ---@param dtype string|nil  "f32"
 function cases.full(shape, value, dtype)
-  return recipe(size_text(shape), function() return asl.full(shape, value, { dtype = dtype }) end)
+  return leaf(size_text(shape), function() return asl.full(shape, value, { dtype = dtype }) end)
 end
 
 --- f(inputs so far) as a tensor.
 ---@param f fun(inputs: table<string, asl.Tensor>): asl.Tensor
 function cases.derived(f)
-  return recipe("derived", function(_, _, inputs) return f(inputs) end)
+  return leaf("derived", function(_, _, inputs)
+    local host = {}
+    for name, t in pairs(inputs) do host[name] = t:to("cpu") end
+    return f(host)
+  end)
 end
 
 --- A recipe's values in f64, with bits that f32 does not have.
@@ -120,7 +129,7 @@ function cases.window(inner)
     local t = inner.make(...)
     local size, larger = t:shape(), {}
     for d, n in ipairs(size) do larger[d] = n + 3 end
-    local view = asl.full(larger, 77, { dtype = t:dtype() })
+    local view = asl.full(larger, 77, { dtype = t:dtype(), device = t:device() })
     for d, n in ipairs(size) do view = view:slice(d, 2, n + 1) end
     return view:copy_(t)
   end)
@@ -160,14 +169,15 @@ end
 ---@param name string  of the op
 ---@param case table
 ---@param number integer
+---@param device string|nil  "cpu"
 ---@return asl.Case
-function cases.build(name, case, number)
+function cases.build(name, case, number, device)
   local op = cases.op[name]
   local built = { op = op, inputs = {}, options = {}, params = {} }
   check_keys(op, case, number)
   for stream, slot in ipairs(op.inputs) do
     local r = case[slot.name]
-    if r then built.inputs[slot.name] = r.make(number, stream, built.inputs) end
+    if r then built.inputs[slot.name] = r.make(number, stream, built.inputs, device or "cpu") end
   end
   for _, param in ipairs(op.params) do
     local value = case[param.name]
@@ -251,7 +261,7 @@ function cases.gradients(built)
   for k, slot in ipairs(built.op.outputs) do
     local y = results[slot.name]
     if y and y:requires_grad() then
-      local weight = asl.randn(y:shape(), { seed = 1, stream = k }):to(y:dtype())
+      local weight = asl.randn(y:shape(), { seed = 1, stream = k }):to(y:dtype()):to(y:device())
       upstream[#upstream + 1] = { name = slot.name, weight = weight }
       local term = (y * weight):sum()
       loss = loss and loss + term or term

@@ -9,7 +9,7 @@
 
 local oracle = {}
 
-for _, part in ipairs { "elementwise", "convolution", "resampling", "losses" } do
+for _, part in ipairs { "elementwise", "convolution", "resampling", "losses", "augment" } do
   for name, definition in pairs(require("spec.support.oracle." .. part)) do
     assert(not oracle[name], name)
     oracle[name] = definition

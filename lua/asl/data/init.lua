@@ -23,15 +23,19 @@ function data.folder(given)
   return require("asl.data.folder").new(given)
 end
 
---- CamVid in the SegNet layout: train.txt, val.txt, test.txt beside train, trainannot, val, ...; pictures 480x360.
+--- CamVid in the SegNet layout: train.txt, val.txt, test.txt beside train, trainannot, val, ...; pictures 480x360, 11 classes.
+--- Or, where root has a codes.txt, all 32 classes: images/NAME.png, labels/NAME_P.png, valid.txt with the names of "val";
+--- pictures 960x720, Void is ignored.
 --- A list's lines may be relative ("train/X.png<TAB>trainannot/X.png") or those of the tutorial ("/SegNet/CamVid/train/X.png
 --- /SegNet/CamVid/trainannot/X.png"). Sequences are known by name (0001TP is dusk; 0006R0, 0016E5, Seq05VD are day), frames
 --- are those of the 30 Hz video.
 ---@param given table  named arguments:
----   root (string); split ("train", "val", "test"); sequences (string[]): only these; size (integer[2]): height and width
----   every sample is resized to when loaded
+---   root (string); split ("train", "val", "test"; "all" of the 32 classes); sequences (string[]): only these;
+---   classes: "camvid11", or "camvid32" (the default of that form), or another list they map to;
+---   size (integer[2]): height and width every sample is resized to when loaded
 ---@return asl.Dataset
---- Errors: what asl.data.folder raises; a sequence the split does not have, with those it has.
+--- Errors: what asl.data.folder raises; a sequence the split does not have, with those it has; a codes.txt that is not that of
+--- the 32 classes.
 function data.camvid(given)
   return require("asl.data.camvid").new(given)
 end
@@ -42,6 +46,102 @@ end
 ---@return asl.Dataset
 function data.rooms(given)
   return require("asl.data.rooms").new(given)
+end
+
+--- Cityscapes with its 19 classes: leftImg8bit/SPLIT/CITY/..._leftImg8bit.png and gtFine/SPLIT/CITY/..._gtFine_labelIds.png,
+--- 2048x1024. Sequences are the cities, frames count 1000000 times the camera's sequence plus its frame.
+---@param given table  named arguments:
+---   root (string); split ("train", "val", "test"); cities (string[]): only these; labels (boolean, default true);
+---   video (boolean, default false): the unlabelled snippets of leftImg8bit_sequence; sequences are then "CITY_SEQUENCE";
+---   size (integer[2]): height and width every sample is resized to when loaded
+---@return asl.Dataset
+--- Errors: a city that is not there, or in two splits; a picture without its label map, naming it.
+function data.cityscapes(given)
+  return require("asl.data.cityscapes").new(given)
+end
+
+--- SUN RGB-D: folders of scenes with image, depth, depth_bfx, intrinsics.txt, scene.txt, at any depth below root. Planes image,
+--- depth, intrinsics; no labels (the release keeps them in MATLAB files). Sequences are the kinds of room.
+---@param given table  named arguments:
+---   root (string); list (string): a text file with a scene per line, its folder below root (default: all there are);
+---   depth ("filled": depth_bfx, "raw": depth); size (integer[2]): height and width every sample is resized to when loaded
+---@return asl.Dataset
+--- Errors: a folder that is no scene; a scene without picture, depth, intrinsics or the kind of its room, naming it.
+function data.sunrgbd(given)
+  return require("asl.data.sunrgbd").new(given)
+end
+
+--- ScanNet v2. Sequences are the scans, frames their numbers in the video; depth is that of the picture's pixels, from the
+--- intrinsics of both cameras, which are aligned.
+---@param given table  named arguments:
+---   root (string): the folder of the scans' folders; form ("frames_25k", "scans", "sens"): what lies in them (see
+---     asl.data.scannet's module);
+---   split ("train", "val", "test": the benchmark's; "all": whatever is there);
+---   scans (string|integer[]): only these, by name ("scene0000_00") or by the number of the scene;
+---   every (integer, default 1): only frames whose number it divides; tracked (boolean, default false): only frames with a
+---     finite pose, for which all poses are read now;
+---   classes: "nyu40", "scannet20", "nyu13"; labels (boolean or string, default true but for "test"): whether to read them, or
+---     the name of the folder they are in (default label or label-filt); label_ids (string): the table of the values in them
+---     ("nyu40_file" of frames_25k, else "scannet");
+---   geometry (boolean, default true): the planes depth, intrinsics, pose; not for "sens", which has them always;
+---   size (integer[2]): height and width every sample is resized to when loaded
+---@return asl.Dataset
+--- Errors: a scan that is not there or in another split; a file that is missing; when decoding, a raw id that is not in the
+--- table, a pose that is not finite.
+function data.scannet(given)
+  return require("asl.data.scannet").new(given)
+end
+
+--- One .sens file: planes image, depth, intrinsics, pose, and label where label maps are beside it. Only an index of it is kept
+--- in memory.
+---@param given table  named arguments:
+---   file (string); labels (string): the folder of label maps 0.png, 1.png, ...; label_ids (string, default "scannet"): the
+---   table of the values in them; every, tracked, classes, size: as of asl.data.scannet
+---@return asl.Dataset
+--- Errors: a file that is damaged or ends too early, naming the frame; a label map that is missing.
+function data.sens(given)
+  return require("asl.data.sens").new(given)
+end
+
+--- COCO: instances painted to label maps (later annotations over earlier ones, as pycocotools rasterises them), panoptic
+--- maps, COCO-Stuff maps. Pixels of no annotation, or of a class that the table ignores, are 255.
+---@param given table  named arguments:
+---   root (string): a folder with train2017, val2017 (or images/train2017, ...) and annotations;
+---   split ("train", "val"); year (2017, 2014);
+---   kind ("instances": annotations/instances_val2017.json; "panoptic": annotations/panoptic_val2017.json and the folder of PNG
+---     maps of that name; "stuff": PNG maps in annotations/val2017 or stuffthingmaps/val2017);
+---   classes: a table the kind's ids map to: "coco80", "nyu40" (instances), "coco133", "nyu40" (panoptic), "coco171", "nyu40"
+---     (stuff); the first is the default;
+---   empty ("keep", "drop"): what to do with pictures that have no annotation of these classes;
+---   size (integer[2]): height and width every sample is resized to when loaded;
+---   json, images, maps (string): the annotations' file, the folders of pictures and of maps, where they lie elsewhere
+---@return asl.Dataset
+--- Errors: a file that is missing or damaged; a category that is called otherwise than in the table; a polygon or mask that
+--- cannot be; a picture that is listed twice.
+function data.coco(given)
+  return require("asl.data.coco").new(given)
+end
+
+--- Reads an optical flow file: Middlebury .flo (Baker et al., IJCV 2011) or KITTI's 16-bit RGB PNG (Menze and Geiger, CVPR
+--- 2015), told apart by content.
+---@param path string
+---@return asl.Tensor flow  f32 HxWx2, pixels (x, y): the point at (x, y) is at (x + u, y + v) in the other picture; 0, 0 where
+---   not known
+---@return asl.Tensor unknown  u8 HxW, 1 where the flow is not known
+--- Errors, naming the file: not to be read, damaged, neither format, a size that is not that of its bytes.
+function data.read_flow(path)
+  return require("asl.data.flow").read(path)
+end
+
+--- Reads a depth map: 16-bit grey PNG or 16-bit PGM, told apart by content.
+---@param path string
+---@param coding string|table  "mm" (ScanNet, ...), "tum" (1/5000 m), "0.1mm", "kitti" (1/256 m), "seven_scenes" (mm, 65535 =
+---   none), "sunrgbd" (mm, bits rotated), "nyu_raw" (disparity codes, bytes swapped), or { per_metre = number, none = integer,
+---   rotated = boolean, swapped = boolean, disparity = boolean }
+---@return asl.Tensor depth  f32 HxW, metres, 0 = not known
+--- Errors, naming the file: not to be read, damaged, 8-bit values; an unknown coding.
+function data.read_depth(path, coding)
+  return require("asl.data.depth").read(path, coding)
 end
 
 --- A data set over one source.

@@ -108,22 +108,46 @@ end
 ---@field dropout number  probability, 0.1
 local FastSCNN = nn.class "FastSCNN"
 
-local DROPOUT = 0.1
-local IMAGENET = { mean1 = 0.485, mean2 = 0.456, mean3 = 0.406, std1 = 0.229, std2 = 0.224, std3 = 0.225 }
+-- Where weight files say something else (asl.weights.network): the predecessor of ASL kept the four parts in a ModuleDict,
+-- and its checkpoints hold replay state and a teacher beside the network.
+FastSCNN.weight_names = {
+  aliases = {
+    { "_md.learn_to_down", "learning_to_downsample" },
+    { "_md.extractor", "global_feature_extractor" },
+    { "_md.fusion", "feature_fusion" },
+    { "_md.classifier", "classifier" },
+  },
+  heads = { "classifier.conv.1", "auxlayer.4" },
+  foreign = { "_rssb", "_teacher" },
+}
 
---- Builds the network with PyTorch's initial distributions.
----@param given { classes: integer, aux?: boolean, seed?: integer, device?: string }
----   classes 1..255; aux: also an auxiliary head on the skip; seed of the initial weights, 0
+local DROPOUT = 0.1
+
+-- How pictures are normalised: as for ImageNet, to the type the network then computes in.
+local NORMALISE = {}
+for precision, dtype in pairs { fp32 = "f32", bf16 = "bf16" } do
+  NORMALISE[precision] = { mean1 = 0.485, mean2 = 0.456, mean3 = 0.406, std1 = 0.229, std2 = 0.224, std3 = 0.225,
+    dtype = dtype }
+end
+
+--- Builds the network with PyTorch's initial distributions, or with the weights of a file.
+---@param given { classes: integer, aux?: boolean, seed?: integer, device?: string, precision?: string, weights?: string }
+---   classes 1..255; aux: also an auxiliary head on the skip; seed of the initial weights, 0; device:
+---   "cpu", "cuda"; precision: "fp32", or on a GPU "bf16": activations are bf16, weights, statistics, losses and
+---   gradients of weights stay f32; weights: a .pth, .ckpt or
+---   .safetensors file as of asl.weights.load; heads that it has for another number of classes keep their initial weights
 ---@return asl.FastSCNN
+---@error a file that does not fit: the names that are missing, unexpected or of another shape
 local function fast_scnn(given)
   given = options.check("asl.models.fast_scnn", given, {
     classes = options.require "integer", aux = false, seed = 0, device = "cpu",
+    precision = options.one_of { "fp32", "bf16" }, weights = options.optional "string",
   })
   if given.classes < 1 or given.classes > 255 then
     error(("asl.models.fast_scnn: classes must be 1 to 255, not %d"):format(given.classes), 2)
   end
   local self = FastSCNN:new()
-  self.classes = given.classes
+  self.classes, self.precision = given.classes, given.precision
 
   self.downsample = self:add("learning_to_downsample", nn.sequential {
     { "conv", conv(3, 32, { kernel = 3, stride = 2 }) },
@@ -148,7 +172,9 @@ local function fast_scnn(given)
   end
 
   self.dropout, self.dropout_seed = DROPOUT, given.seed
-  return self:materialise(given.seed, given.device)
+  self:materialise(given.seed, given.device)
+  if given.weights then require("asl.weights").load(self, given.weights) end
+  return self
 end
 
 --- Dropout before a classifying convolution. The mask is a pure function of (seed, counter, head).
@@ -158,11 +184,12 @@ function FastSCNN:dropped(x, head)
 end
 
 --- Pictures to class scores at one eighth of their size.
----@param image asl.Tensor  u8 (N,H,W,3) RGB, normalised here; or f32, already normalised
----@return asl.Tensor logits  f32 (N,h,w,classes), h = about H/8
+---@param image asl.Tensor  u8 (N,H,W,3) RGB, brought to the network's device and normalised here; or normalised already
+---@return asl.Tensor logits  of the network's precision (N,h,w,classes), h = about H/8
 ---@return asl.Tensor|nil auxiliary  logits of the auxiliary head
 function FastSCNN:forward(image)
-  local x = image:dtype() == "u8" and ops.normalise(image, IMAGENET) or image
+  local x = image:to(self.flat:device())
+  if x:dtype() == "u8" then x = ops.normalise(x, NORMALISE[self.precision]) end
   local high = self.downsample(x)
   local low = self.extract(high)
   local logits = self.classify(self:dropped(self.features(self.fuse(high, low)), 0))
@@ -190,7 +217,7 @@ end
 ---@return asl.FastSCNN
 function FastSCNN:clone()
   local copy = fast_scnn { classes = self.classes, aux = self.aux_features ~= nil, seed = self.dropout_seed,
-    device = self.flat:device() }
+    device = self.flat:device(), precision = self.precision }
   copy:restore(self:state())
   return copy
 end

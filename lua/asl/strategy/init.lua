@@ -10,18 +10,23 @@
 ---     begin(context)           once: context = { size, seed, rows, tasks }
 ---     before_task(i, task)     a task begins
 ---     replayed_before(t)       rows of the batches before step t of this task that come from memory
----     recall(n, step)          those n rows: image, label, tasks
+---     recall(n, step, a, b)    of those n rows: image and label of the a-th to the b-th, the tasks of all
 ---     loss(net, part)          of a part of the batch { image, label, normaliser }
 ---     after_step(batch)        the update is done
 ---     after_task(i, task)      a task ends, before it is evaluated
 ---     memory_state(), restore_memory(state)   what a checkpoint must hold beyond network and optimiser
+---
+--- Among several ranks all hooks are called on every rank, loss() for the parts that the rank computes. What a hook
+--- keeps must be the same on all ranks: it may depend on the network, not on which parts came by.
 
 local core = require "asl.core"
 local loss = require "asl.loss"
 local options = require "asl.options"
 local profile = require "asl.profile"
+local ranks = require "asl.ranks"
 local schedule = require "asl.schedule"
 local shards = require "asl.shards"
+local tensor = require "asl.tensor"
 
 local ops = core.ops
 local strategy = {}
@@ -37,7 +42,7 @@ strategy.Base = Strategy -- for strategies that extend a hook: strategy.Base.bef
 
 local common = {
   net = options.require "table", optim = options.require "table", schedule = options.any,
-  forward = options.one_of { "joint", "split" }, shards = 1,
+  forward = options.one_of { "joint", "split" }, shards = 1, graph = true,
   carry = { "weights", "optimiser", "batch_norm", "schedule" },
 }
 
@@ -56,7 +61,8 @@ end
 
 --- Defines a strategy. Options every strategy has: `net`, `optim`; `schedule` (constant); `forward`:
 --- "joint": new and replayed rows go through the network together and share batch statistics, "split":
---- separately; `shards`: parts a batch is computed in (1); `carry`: what passes from task to task, a list
+--- separately; `shards`: parts a batch is computed in (1); `graph`: on a GPU an update is given to the device as one
+--- graph (true), with the same results; `carry`: what passes from task to task, a list
 --- out of "weights", "optimiser", "batch_norm", "schedule" (all).
 ---@param name string
 ---@param defaults table<string, any>|nil  its own options
@@ -115,18 +121,19 @@ end
 
 -- ---- one update -------------------------------------------------------------------------------
 
+--- Rows of a tensor: a view where they lie together.
 local function rows_of(t, list)
-  local tensor = require "asl.tensor"
+  if list[#list] - list[1] + 1 == #list then return t:slice(1, list[1], list[#list]) end
   local index = {}
   for i, row in ipairs(list) do index[i] = row - 1 end
-  return ops.gather_rows(t, tensor.tensor(index, { dtype = "i64" }))
+  return ops.gather_rows(t, tensor.tensor(index, { dtype = "i64" }):to(t:device()))
 end
 
---- The parts of a shard that go through the network separately.
-local function parts_of(self, batch, range)
+--- The parts of a shard that go through the network separately; `first`: which row of the batch is the first here.
+local function parts_of(self, batch, range, first)
   local fresh, replayed = {}, {}
   for row = range[1], range[2] do
-    table.insert(self.forward == "split" and batch.replayed[row] and replayed or fresh, row)
+    table.insert(self.forward == "split" and batch.replayed[row] and replayed or fresh, row - first + 1)
   end
   local parts = {}
   for _, list in ipairs { fresh, replayed } do
@@ -141,33 +148,85 @@ local function schedule_factor(self, at)
   return self.schedule.factor(at.step, at.updates)
 end
 
+local MOST_PARTS = 2 -- of a shard
+
+--- Together: the losses of all parts added up in the order of shards.
+local function total_of(losses, own)
+  local list, total = {}, 0
+  for s = own[1], own[2] do
+    list[#list + 1] = #losses[s]
+    for k = 1, MOST_PARTS do list[#list + 1] = losses[s][k] and losses[s][k]:item() or 0 end
+  end
+  for _, of_rank in ipairs(ranks.gather_numbers(list)) do
+    for at = 1, #of_rank, MOST_PARTS + 1 do
+      for k = 1, math.tointeger(of_rank[at]) do total = total + of_rank[at + k] end
+    end
+  end
+  return total
+end
+
+--- Together: how many pixels of the batch count, as a tensor on its device.
+local function valid_of(batch)
+  local own = ops.count_valid(batch.label)
+  return ranks.count() == 1 and own or ops.sum(core.all_gather(own), { dim = 1 })
+end
+
+local function is_finite(x) return x == x and math.abs(x) < math.huge end
+
+--- Forward and backward of the parts of a shard; what they leave in memory is their losses.
+local function losses_of(self, parts, valid)
+  local scope <close>, losses = core.scope(), {}
+  for k, part in ipairs(parts) do
+    part.normaliser = valid
+    local value = profile.call("forward", self.loss, self, self.net, part)
+    profile.call("backward", value.backward, value)
+    losses[k] = scope:keep(value:detach())
+  end
+  return losses
+end
+
+--- Everything of an update that is computed on the device; nothing is read here, so that it may run later, as one graph.
+--- Returns the losses by shard and part, and a number that is finite when all of them and the gradient are; when it is
+--- not, the optimiser has left the weights as they were.
+local function compute(self, parts, valid, factor)
+  local net, losses = self.net, {}
+  local state = shards.state(net, self.shards)
+  shards.gradients(net, self.shards, function(s)
+    state:enter(s)
+    losses[s] = losses_of(self, parts[s], valid)
+    state:leave(s)
+  end)
+  local guard, bytes = net.flat_gradient:sum(), state:finish()
+  for _, of_shard in pairs(losses) do
+    for _, value in ipairs(of_shard) do guard = guard + value end
+  end
+  profile.call("optimiser", self.optim.step, self.optim, factor, guard)
+  return losses, guard, bytes
+end
+
 --- One update. Every part's loss is divided by the valid pixels of the whole batch, so that shards and
---- split forward passes change the statistics of batch norm and nothing else.
----@param batch table  { image u8 (N,H,W,3), label u8 (N,H,W), replayed = boolean[] }
+--- split forward passes change the statistics of batch norm and nothing else. Together with the other ranks, if there
+--- are any.
+---@param batch table  { image u8 (N,H,W,3), label u8 (N,H,W), replayed = boolean[] } on the network's device; image and
+---   label have the rows of this rank, replayed all
 ---@param at { step: integer, updates: integer, before: integer, all: integer }
----@return { loss: number, valid: integer, lr: number }
+---@return { loss: number, valid: integer, lr: number, bytes: integer, not_finite: boolean? }  bytes: the most tensor
+---   memory a shard took; not_finite: the loss or the gradient is not, and the weights are as they were
 function Strategy:step(batch, at)
   local scope <close> = core.scope()
-  local net, total = self.net:train(), 0
-  local valid = ops.count_valid(batch.label):item()
-  local ranges = shards.ranges(#batch.replayed, self.shards)
-  shards.gradients(net, self.shards, function(s)
-    for _, part in ipairs(parts_of(self, batch, ranges[s])) do
-      part.normaliser = math.max(valid, 1)
-      local value = profile.call("forward", self.loss, self, net, part)
-      part.image, part.label = nil, nil
-      profile.call("backward", value.backward, value)
-      total = total + value:item()
-    end
-  end)
-  local gradient_sum = net.flat_gradient:sum():item()
-  if total ~= total or math.abs(total) == math.huge or gradient_sum ~= gradient_sum
-    or math.abs(gradient_sum) == math.huge then
-    return { loss = total, valid = valid, lr = 0, not_finite = true }
-  end
-  local factor = schedule_factor(self, at)
-  profile.call("optimiser", self.optim.step, self.optim, factor)
-  return { loss = total, valid = valid, lr = self.optim.lr * factor }
+  local own, ranges = { shards.own(self.shards) }, shards.ranges(#batch.replayed, self.shards)
+  local factor, parts, device = schedule_factor(self, at), {}, self.net:train().flat:device()
+  for s = own[1], own[2] do parts[s] = parts_of(self, batch, ranges[s], ranges[own[1]][1]) end
+  local valid = valid_of(batch)
+  if device == "cpu" then collectgarbage() end -- so that what a shard takes does not depend on what was left before it
+  if self.graph then core.graph_begin(device) end
+  local losses, guard, bytes = compute(self, parts, valid, factor)
+  if self.graph then core.graph_end(device) end
+  local total = total_of(losses, own)
+  local not_finite = not (is_finite(total) and is_finite(guard:item())) or nil
+  if not_finite then self.optim.steps = self.optim.steps - 1 end
+  return { loss = total, valid = valid:item(), lr = self.optim.lr * factor, bytes = bytes,
+    not_finite = not_finite }
 end
 
 -- ---- checkpoints ------------------------------------------------------------------------------

@@ -44,17 +44,18 @@ local function check_memory(self)
   end
 end
 
-function replay:recall(n, step)
+function replay:recall(n, step, first, last)
   check_memory(self)
   local slots = self.buffer:choose(n, step, self.task)
-  local image, label = self.buffer:gather(slots)
+  local image, label = self.buffer:gather { table.unpack(slots, first or 1, last or n) }
   local tasks = {}
   for k, slot in ipairs(slots) do tasks[k] = self.buffer.task[slot] end -- what the rows really are
   return image, label, tasks
 end
 
 function replay:after_step(batch)
-  self.buffer:offer(self.task, batch.fresh.image, batch.fresh.label, batch.fresh.ids)
+  local fresh = batch.fresh
+  self.buffer:offer(self.task, fresh.image, fresh.label, fresh.ids, fresh.counts)
 end
 
 --- Rows replayed per past task if every draw goes as planned: a pure function of the settings.

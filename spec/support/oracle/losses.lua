@@ -42,6 +42,12 @@ local function count_valid(labels)
   return n
 end
 
+--- What a loss is divided by.
+local function divisor(i, p, valid)
+  if i.count then return math.max(i.count[1], 1) end
+  return p.normaliser ~= 0 and p.normaliser or math.max(valid, 1)
+end
+
 --- How much of every class a pixel wants, so that its loss is -sum_c wanted_c log p_c: label smoothing of
 --- Szegedy et al. 2016 as torch.nn.functional.cross_entropy has it, weights of classes and pixels.
 local function wanted(i, p, at, classes)
@@ -59,13 +65,13 @@ function oracle.cross_entropy(i, p)
     local log_p = log_softmax(i.logits, logits, classes, p.temperature)
     for c, q in ipairs(wanted(i, p, at, classes)) do sum = sum - q * log_p[c] end
   end)
-  local normaliser = p.normaliser ~= 0 and p.normaliser or valid
+  local normaliser = divisor(i, p, valid)
   return { loss = array.new({}, valid > 0 and sum / normaliser or 0), valid = array.new({}, valid) }
 end
 
 function oracle.cross_entropy_backward(i, p)
   local classes, dlogits = i.logits.shape[4], array.new(i.logits.shape, 0)
-  local normaliser = p.normaliser ~= 0 and p.normaliser or count_valid(i.labels)
+  local normaliser = divisor(i, p, count_valid(i.labels))
   each_valid(i, classes, function(at, logits)
     local log_p, q, total = log_softmax(i.logits, logits, classes, p.temperature), wanted(i, p, at, classes), 0
     for c = 1, classes do total = total + q[c] end
@@ -83,7 +89,7 @@ end
 function oracle.upsample_cross_entropy(i, p)
   local logits = upsampled(i.logits, i.labels.shape[2], i.labels.shape[3], p)
   return oracle.cross_entropy({ logits = logits, labels = i.labels, class_weight = i.class_weight,
-    pixel_weight = i.pixel_weight }, p)
+    pixel_weight = i.pixel_weight, count = i.count }, p)
 end
 
 function oracle.upsample_soft_cross_entropy(i, p)
@@ -97,7 +103,7 @@ function oracle.upsample_soft_cross_entropy(i, p)
       sum = sum + v * math.exp(log_q) * ((p.divergence == 1 and log_q or 0) - log_p[c])
     end
   end)
-  local normaliser = p.normaliser ~= 0 and p.normaliser or math.max(valid, 1)
+  local normaliser = divisor(i, p, valid)
   return { loss = array.new({}, sum / normaliser), valid = array.new({}, valid) }
 end
 
@@ -148,9 +154,15 @@ end
 
 -- ---- optimisers -------------------------------------------------------------------------------
 
+--- A guard that is there and not finite stops the step.
+local function stopped(guard)
+  return guard and not (math.abs(guard[1]) < math.huge)
+end
+
 --- torch.optim.SGD: g += decay w; v = momentum v + g, in the first step g; w -= lr v, with Nesterov
 --- lr (g + momentum v).
 function oracle.sgd_step(i, p)
+  if stopped(i.guard) then return { weight = i.weight, velocity = i.velocity } end
   local g = array.map(function(gradient, w) return gradient + p.decay * w end, i.gradient, i.weight)
   local velocity = array.map(function(v, d) return p.first == 1 and d or p.momentum * v + d end, i.velocity, g)
   return { velocity = velocity, weight = array.map(function(w, d, v)
@@ -161,6 +173,7 @@ end
 --- torch.optim.Adam (decay is part of the gradient) and, decoupled, torch.optim.AdamW (decay shrinks the
 --- weights first).
 function oracle.adam_step(i, p)
+  if stopped(i.guard) then return { weight = i.weight, m = i.m, v = i.v } end
   local coupled = p.decoupled == 1 and 0 or p.decay
   local shrink = p.decoupled == 1 and 1 - p.lr * p.decay or 1
   local w = array.map(function(weight) return weight * shrink end, i.weight)

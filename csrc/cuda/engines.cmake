@@ -1,0 +1,85 @@
+# The same sources make two engines: libasl_cuda.so, by nvcc, and libasl_emu.so, by a C++ compiler with the headers
+# of emu/ in place of CUDA's. Both lie beside the core and take its symbols when they are loaded.
+
+# The GPUs that CUDA 13 compiles for: Turing, Ampere (2), Ada, Hopper, Blackwell (2; for later ones as PTX).
+set(ALL_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+
+# The compute capabilities of this machine's GPUs: "90" or "".
+execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+                OUTPUT_VARIABLE here RESULT_VARIABLE no_driver ERROR_QUIET)
+string(REGEX MATCHALL "[0-9]+\\.[0-9]+" here "${here}")
+if(no_driver)
+  set(here "")
+endif()
+string(REPLACE "." "" here "${here}")
+list(REMOVE_DUPLICATES here)
+
+set(CUDA_STATE "not built")
+set(WITH_CUDA OFF)
+if(ASL_CUDA STREQUAL "ON" OR (ASL_CUDA STREQUAL "AUTO" AND here))
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_ARCHITECTURES OFF) # given with the target
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    set(CUDA_STATE "built with toolkit ${CUDAToolkit_VERSION}")
+    set(WITH_CUDA ON)
+  elseif(ASL_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "ASL_CUDA is ON, but nvcc is not on PATH")
+  endif()
+endif()
+if(ASL_EMU)
+  enable_language(CXX)
+  set(CMAKE_CXX_STANDARD 17)
+  set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+endif()
+message(STATUS "CUDA: ${CUDA_STATE}")
+
+function(asl_add_engines)
+  set(engines "")
+  set(beside ${CMAKE_BINARY_DIR}/lib/asl)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/csrc/cuda/*.cu)
+
+  if(ASL_EMU)
+    file(GLOB emulator CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/csrc/cuda/emu/*.cpp)
+    foreach(source ${sources}) # a file has one language in CMake: here each is included by one in C++
+      get_filename_component(name ${source} NAME_WE)
+      if(NOT name STREQUAL "cudnn")
+        set(wrapper ${CMAKE_BINARY_DIR}/emu/${name}.cpp)
+        file(CONFIGURE OUTPUT ${wrapper} CONTENT "#include \"cuda/${name}.cu\"\n")
+        list(APPEND emulator ${wrapper})
+      endif()
+    endforeach()
+    add_library(asl_emu MODULE ${emulator})
+    target_compile_options(asl_emu PRIVATE ${ASL_OPTIMISE} -Wno-unknown-pragmas)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+      target_compile_options(asl_emu PRIVATE -mavx2 -mfma)
+    endif()
+    target_compile_definitions(asl_emu PRIVATE ASL_EMULATED)
+    target_include_directories(asl_emu BEFORE PRIVATE ${CMAKE_SOURCE_DIR}/csrc/cuda/emu)
+    target_link_libraries(asl_emu PRIVATE Threads::Threads)
+    list(APPEND engines asl_emu)
+  endif()
+
+  if(WITH_CUDA)
+    set(architectures ${ASL_CUDA_ARCHITECTURES})
+    if(NOT architectures)
+      set(architectures ${here})
+    endif()
+    if(NOT architectures)
+      set(architectures ${ALL_ARCHITECTURES})
+    endif()
+    message(STATUS "CUDA: for compute capabilities ${architectures}")
+    add_library(asl_cuda MODULE ${sources})
+    set_target_properties(asl_cuda PROPERTIES CUDA_ARCHITECTURES "${architectures}" CUDA_STANDARD 17
+                          CUDA_RUNTIME_LIBRARY Static)
+    target_compile_options(asl_cuda PRIVATE --fmad=false) # fmaf() stands where it is meant
+    list(APPEND engines asl_cuda)
+  endif()
+
+  foreach(engine ${engines})
+    set_target_properties(${engine} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${beside})
+  endforeach()
+  set(ASL_ENGINES ${engines} PARENT_SCOPE)
+endfunction()
