@@ -57,7 +57,6 @@ normalised normalised_of(const asl_tensor *x) {
 
 /* ---- the products ---------------------------------------------------------------------------------------- */
 static asl_status need_values(const conv_shape *s, normalised x) {
-  ASL_TRY(check_size(s));
   if (!x.mean || conv_takes_pending(s)) return ASL_OK;
   return asl_fail(ASL_EINVAL, "this convolution takes no pending values: they must be settled");
 }
@@ -68,6 +67,7 @@ static asl_status general_forward(const conv_shape *s, normalised x, const float
 }
 
 asl_status conv_forward(const conv_shape *s, normalised x, const float *weight, const float *bias, void *z) {
+  ASL_TRY(check_size(s));
   ASL_TRY(need_values(s, x));
   if (s->n == 0) return ASL_OK;
   if (is_depthwise(s)) return depthwise_forward(s, x, weight, bias, z);
@@ -90,8 +90,8 @@ static asl_status general_backward_weight(const conv_shape *s, normalised x, con
 
 asl_status conv_backward(const conv_shape *s, normalised x, const float *weight, const void *dz, void *dx,
                          float *dweight) {
-  ASL_TRY(need_values(s, x));
-  if (!dx && !dweight) return ASL_OK;
+  ASL_TRY(check_size(s));
+  if (dweight) ASL_TRY(need_values(s, x));
   if (s->n == 0) {
     return dweight ? queue_set(dweight, 0, (size_t)weight_count(s) * sizeof(float)) : ASL_OK;
   }

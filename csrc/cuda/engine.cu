@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cuda/conv.h"
 #include "cuda/gemm.h"
 extern "C" {
 #include "base/bf16.h"
@@ -126,7 +127,8 @@ static void describe(asl_device_info *info) {
 
 static const asl_device_api api = {
     memory_take, memory_give, memory_held, memory_reset_peak, memory_trim, upload, download, queue_copy,
-    engine_wait, describe, queue_begin, queue_end, queue_count, ranks_unique_id, ranks_join, ranks_all_gather,
+    engine_wait, describe, conv_algorithms, queue_begin, queue_end, queue_count, ranks_unique_id, ranks_join,
+    ranks_all_gather,
     ranks_broadcast,
 };
 

@@ -38,43 +38,59 @@ __global__ void __launch_bounds__(BLOCK) count_labels(label_scan s) {
 typedef struct finish {
   float *loss;
   int64_t *valid;
-  int64_t tiles, rows, columns; /* how many rows and columns of corners are shared by tiles */
-  int64_t corners;              /* of a picture: shared */
+  int64_t tiles, rows;           /* tiles; rows of corners of a picture that tiles share */
+  divider columns;               /* columns of corners that tiles share; 1 where there are none */
+  divider corners, vectors;      /* shared corners of a picture; vectors of classes */
+  divider width, strip, cells;   /* of the corners of a picture; of a tile */
 } finish;
 
-/* The parts of a corner: from the tiles above left, above right, below left, below right, where they differ. */
-__device__ __forceinline__ float sum_parts(const loss_job &j, int64_t picture, int64_t row, int64_t column, int c) {
-  const int64_t below = min(row / j.strip, (int64_t)j.tiles_down - 1);
-  const int64_t right = min(column / j.cells, (int64_t)j.strips - 1);
-  const int64_t above = row > 0 ? (row - 1) / j.strip : 0, left = column > 0 ? (column - 1) / j.cells : 0;
-  float sum = 0;
+/* The first and the last of `n` tiles that have corner `at` of an axis, and whether it is shared. */
+__device__ __forceinline__ bool tiles_with(const divider &size, int64_t at, int64_t n, int64_t *first, int64_t *last) {
+  int64_t rest, tile = divide_with_rest(size, at, &rest);
+  *last = min(tile, n - 1);
+  *first = rest == 0 && tile > 0 ? tile - 1 : *last;
+  return *first != *last;
+}
+
+/* V classes of a corner: the parts of the tiles above left, above right, below left, below right, in this order. */
+template <int V>
+__device__ __forceinline__ void sum_parts(const loss_job &j, const finish &f, int64_t picture, int64_t row,
+                                          int64_t column,
+                                          int c, float sum[V]) {
+  int64_t above, below, left, right;
+  tiles_with(f.strip, row, j.tiles_down, &above, &below);
+  tiles_with(f.cells, column, j.strips, &left, &right);
   for (int64_t y = above; y <= below; y++) {
     for (int64_t x = left; x <= right; x++) {
       const int64_t tile = (picture * j.tiles_down + y) * j.strips + x;
       const int64_t corner = (tile * (j.strip + 1) + row - y * j.strip) * (j.cells + 1) + column - x * j.cells;
-      sum += j.border[corner * j.classes + c];
+      float part[V];
+      load_floats<V>(j.border + corner * j.classes + c, part);
+#pragma unroll
+      for (int k = 0; k < V; k++) sum[k] += part[k];
     }
   }
-  return sum;
 }
 
-/* Corner number i of the shared ones of a picture: first whole rows, then whole columns, without those of the rows. */
+/* Corner number i of the shared ones of a picture: first whole rows, then whole columns, of which those in the rows do
+ * not count. */
 __device__ __forceinline__ bool shared_corner(const loss_job &j, const finish &f, int64_t i, int64_t *row,
                                               int64_t *column) {
+  int64_t first, last;
   if (i < f.rows * j.x.in) {
-    *row = (i / j.x.in + 1) * j.strip, *column = i % j.x.in;
+    *row = (divide_with_rest(f.width, i, column) + 1) * j.strip;
     return true;
   }
-  i -= f.rows * j.x.in;
-  *row = i / f.columns, *column = (i % f.columns + 1) * j.cells;
-  return *row == 0 || *row % j.strip != 0 || *row / j.strip > f.rows;
+  *row = divide_with_rest(f.columns, i - f.rows * j.x.in, column);
+  *column = (*column + 1) * j.cells;
+  return !tiles_with(f.strip, *row, j.tiles_down, &first, &last);
 }
 
-/* Block 0: the loss. The others: the corners that several tiles have a part in. */
-__global__ void __launch_bounds__(BLOCK) finish_loss(loss_job j, finish f) {
+/* Block 0: the loss. The others: the corners that several tiles have a part in, V classes a thread. */
+template <int V> __global__ void __launch_bounds__(BLOCK) finish_loss(loss_job j, finish f) {
   __shared__ double shared[33];
-  int64_t valid;
-  const double normaliser = loss_normaliser(j, &valid);
+  const int64_t valid = loss_valid(j);
+  const double normaliser = loss_normaliser(j, valid);
   if (blockIdx.x == 0) {
     double sum = 0;
     for (int64_t i = threadIdx.x; i < f.tiles; i += BLOCK) sum += j.loss[i];
@@ -83,16 +99,18 @@ __global__ void __launch_bounds__(BLOCK) finish_loss(loss_job j, finish f) {
     return;
   }
   const float scale = (float)(1 / (normaliser * j.temperature));
-  const int64_t step = (int64_t)(gridDim.x - 1) * BLOCK, n = j.pictures * f.corners * j.classes;
+  const int64_t step = (int64_t)(gridDim.x - 1) * BLOCK, n = j.pictures * f.corners.size * f.vectors.size;
   for (int64_t i = (int64_t)(blockIdx.x - 1) * BLOCK + threadIdx.x; i < n; i += step) {
-    const int c = (int)(i % j.classes);
-    const int64_t corner = i / j.classes, picture = corner / f.corners;
-    int64_t row, column;
-    if (!shared_corner(j, f, corner % f.corners, &row, &column)) continue;
-    const float value = sum_parts(j, picture, row, column, c) * scale;
-    const int64_t at = ((picture * j.y.in + row) * j.x.in + column) * j.classes + c;
-    if (j.half) ((bf16 *)j.dlogits)[at] = from_float<bf16>(value);
-    else ((float *)j.dlogits)[at] = value;
+    int64_t vector, corner, row, column;
+    const int64_t picture = divide_with_rest(f.corners, divide_with_rest(f.vectors, i, &vector), &corner);
+    if (!shared_corner(j, f, corner, &row, &column)) continue;
+    float value[V] = {};
+    sum_parts<V>(j, f, picture, row, column, (int)vector * V, value);
+#pragma unroll
+    for (int k = 0; k < V; k++) value[k] *= scale;
+    const int64_t at = ((picture * j.y.in + row) * j.x.in + column) * j.classes + vector * V;
+    if (j.half) store_floats<V>((bf16 *)j.dlogits + at, value);
+    else store_floats<V>((float *)j.dlogits + at, value);
   }
 }
 
@@ -104,7 +122,7 @@ static void plan_tiles(loss_job *j, const loss_variant *v) {
   const int64_t warps = ceil_div(across, cells_of_warp), strips = ceil_div(warps, LOSS_THREADS / WARP);
   j->cells = (int)(ceil_div(warps, strips) * cells_of_warp);
   j->strips = (int)ceil_div(across, j->cells);
-  j->strip = (int)max_i64(1, min_i64(min_i64(8, down), j->pictures * j->strips * down / 1024));
+  j->strip = (int)max_i64(1, min_i64(min_i64(8, down), j->pictures * j->strips * down / 2048));
   j->tiles_down = (int)ceil_div(down, j->strip);
 }
 
@@ -123,11 +141,18 @@ static asl_status count_valid(loss_job *j, const asl_call *call, int64_t classes
 }
 
 static asl_status finish_job(const loss_job *j, const asl_call *call, int64_t tiles) {
-  finish f = {data_of<float>(call->out[0]), data_of<int64_t>(call->out[1]), tiles, j->tiles_down - 1, j->strips - 1, 0};
-  f.corners = f.rows * j->x.in + f.columns * j->y.in;
-  const int64_t elements = j->dlogits ? j->pictures * f.corners * j->classes : 0;
-  const int64_t blocks = min_i64(132 * 16, ceil_div(elements, BLOCK));
-  return launch(finish_loss, dim3((unsigned)(1 + blocks)), dim3(BLOCK), 0, *j, f);
+  finish f = {};
+  f.loss = data_of<float>(call->out[0]), f.valid = data_of<int64_t>(call->out[1]);
+  f.tiles = tiles, f.rows = j->tiles_down - 1;
+  const int64_t columns = j->strips - 1, corners = f.rows * j->x.in + columns * j->y.in;
+  const int v = j->classes % 4 == 0 && (uintptr_t)j->dlogits % 16 == 0 ? 4 : 1;
+  f.columns = divider_of(max_i64(1, columns)), f.corners = divider_of(max_i64(1, corners));
+  f.vectors = divider_of(j->classes / v), f.width = divider_of(j->x.in);
+  f.strip = divider_of(j->strip), f.cells = divider_of(j->cells);
+  const int64_t n = j->dlogits ? j->pictures * corners * (j->classes / v) : 0;
+  const dim3 grid((unsigned)(1 + min_i64(132 * 16, ceil_div(n, BLOCK))));
+  return v == 4 ? launch(finish_loss<4>, grid, dim3(BLOCK), 0, *j, f) : launch(finish_loss<1>, grid, dim3(BLOCK), 0,
+                         *j, f);
 }
 
 asl_status run_upsample_loss(loss_job *j, const asl_call *call, int64_t height, int64_t width, bool align_corners,
@@ -145,9 +170,10 @@ asl_status run_upsample_loss(loss_job *j, const asl_call *call, int64_t height, 
   const int64_t corners = dlogits ? tiles * (j->strip + 1) * (j->cells + 1) * j->classes : 0;
 
   scratch memory;
-  ASL_TRY(memory.take((tiles + LOSS_COUNTS) * 8 + corners * (int64_t)sizeof *j->border));
+  const int64_t losses = ceil_div(tiles, 2) * 2; /* so that the border is aligned to 16 bytes */
+  ASL_TRY(memory.take((LOSS_COUNTS + losses) * 8 + corners * (int64_t)sizeof *j->border));
   int64_t *counts = memory.as<int64_t>();
-  j->loss = (double *)(counts + LOSS_COUNTS), j->border = (float *)(j->loss + tiles);
+  j->loss = (double *)(counts + LOSS_COUNTS), j->border = (float *)(j->loss + losses);
   ASL_TRY(count_valid(j, call, label_classes, counts));
   const size_t shared = (size_t)loss_shared_floats(j->cells, v->lanes, v->each, v->has_target) * sizeof(float);
   if (tiles > 0)

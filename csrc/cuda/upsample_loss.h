@@ -121,15 +121,20 @@ template <int S, int G> __device__ __forceinline__ void share_sums(float v[S], i
   }
 }
 
-/* 1 / (normaliser temperature) is what gradients are multiplied with. All threads of the block. */
-__device__ __forceinline__ double loss_normaliser(const loss_job &j, int64_t *valid) {
+/* The number of valid pixels. All threads of the block. */
+__device__ __forceinline__ int64_t loss_valid(const loss_job &j) {
   __shared__ int64_t shared[33];
   int64_t count = 0;
+  if (!j.labels) return j.valid;
   for (int i = (int)threadIdx.x; i < j.n_counts; i += (int)blockDim.x) count += j.counts[i];
-  count = j.labels ? block_sum(count, shared) : j.valid;
-  *valid = count;
-  if (j.count) return (double)(*j.count > 1 ? *j.count : 1);
-  return j.normaliser != 0 ? j.normaliser : (double)(count > 0 ? count : 1);
+  return block_sum(count, shared);
+}
+
+/* 1 / (normaliser temperature) is what gradients are multiplied with. */
+__device__ __forceinline__ double loss_normaliser(const loss_job &j, int64_t valid) {
+  if (!j.count && j.normaliser != 0) return j.normaliser;
+  const int64_t count = j.count ? *j.count : valid;
+  return (double)(count > 0 ? count : 1);
 }
 
 /* ---- device: a tile ------------------------------------------------------------------------------------ */
@@ -432,8 +437,8 @@ template <class Part> __global__ void __launch_bounds__(LOSS_THREADS, Part::EACH
   for (int o = WARP / 2; o > 0; o /= 2) longest = max(longest, __shfl_xor_sync(0xffffffffu, longest, o));
   place_piece(j, s, 0);
   Part::weigh_classes(j, s);
-  int64_t valid;
-  const float scale = (float)(1 / (loss_normaliser(j, &valid) * j.temperature));
+  const int64_t valid = j.count || j.normaliser != 0 ? 0 : loss_valid(j); /* where it matters */
+  const float scale = (float)(1 / (loss_normaliser(j, valid) * j.temperature));
 
   float above[2][K] = {}, below[2][K] = {};
   double loss = 0;

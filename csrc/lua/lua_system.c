@@ -83,6 +83,16 @@ static void push_libraries(lua_State *L) {
     set_string(L, libraries[i].name, libraries[i].version);
 }
 
+/* core.device_algorithms(name): which of a library's algorithms the device uses, or nil; may load the library. */
+static int device_algorithms(lua_State *L) {
+  asl_device device;
+  const asl_device_api *api;
+  luaL_argcheck(L, asl_device_from_name(luaL_checkstring(L, 1), &device), 1, "is no device");
+  asl_lua_check(L, asl_device_open(device, &api));
+  lua_pushstring(L, api->algorithms ? api->algorithms() : NULL);
+  return 1;
+}
+
 /* core.device_info(name): opens the device; {name, detail, total_bytes, count}, or nil and why there is none. */
 static int device_info(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
@@ -135,6 +145,7 @@ void asl_lua_open_system(lua_State *L) {
                                        {"isatty", is_terminal},
                                        {"terminal_size", terminal_size},
                                        {"device_info", device_info},
+                                       {"device_algorithms", device_algorithms},
                                        {"choose_device", choose_device},
                                        {"version", version},
                                        {NULL, NULL}};

@@ -46,6 +46,7 @@ typedef struct asl_device_api {
   asl_status (*copy)(void *to, const void *from, size_t bytes);
   asl_status (*synchronise)(void);
   void (*describe)(asl_device_info *info);
+  const char *(*algorithms)(void); /* which of a library's algorithms are used, for the record; NULL: nothing to say */
 
   /* Between begin and end, work is kept and given to the device as one graph; a graph of the same
    * shape is used again (csrc/cuda/graph.h). What must wait in between ends the keeping: results are

@@ -281,6 +281,7 @@ end
 
 -- What there is of CUDA: the GPU, or what is missing.
 local function cuda_text(version)
+  if version.cuda == "not built" then return version.cuda end
   local info, why = require("asl.core").device_info("cuda")
   if not info then return ("none (%s; CUDA %s)"):format(why:gsub('^device "cuda": ', ""), version.cuda) end
   local number = info.count > 1 and (" (one of %d)"):format(info.count) or ""

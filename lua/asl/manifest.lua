@@ -100,11 +100,17 @@ function manifest.changed_code(before, script)
   return changed
 end
 
---- Build and machine: core.version() with the host's name.
+--- Build and machine: core.version() with the host's name, and what a device beside the CPU is and uses.
+---@param device string|nil
 ---@return table
-function manifest.environment()
+function manifest.environment(device)
   local environment = core.version()
   environment.host = core.hostname()
+  local gpu = device and device ~= "cpu" and core.device_info(device) or nil
+  if gpu then
+    gpu.device, gpu.algorithms = device, core.device_algorithms(device)
+    table.insert(environment.devices, gpu)
+  end
   return environment
 end
 

@@ -290,8 +290,8 @@ local function begin(path, lock, id, given, time)
   self.manifest = {
     format = 1, name = given.name, id = id, created = time, created_utc = listing.utc(time, "%Y-%m-%dT%H:%M:%SZ"),
     script = given.script and fs.realpath(given.script), argv = json.array(given.argv), config = given.config,
-    environment = manifest.environment(), git = manifest.git(given.script and fs.dirname(given.script) or "."),
-    datasets = {}, code = {},
+    environment = manifest.environment(given.config.device),
+    git = manifest.git(given.script and fs.dirname(given.script) or "."), datasets = {}, code = {},
   }
   self.manifest.code = manifest.keep_code(manifest.code(self.manifest.script), self:file("code"))
   guard(path, json.write, self:file("manifest.json"), self.manifest, { nonfinite = "string" })

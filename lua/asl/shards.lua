@@ -119,6 +119,8 @@ function State:enter(s)
     net.counter = self.counter + (s - 1) * FORWARDS
     net.flat_buffer:copy_(self.before)
   end
+  -- backward() collects on the CPU: what was garbage before must not count as memory that the shard gave back.
+  if device == "cpu" then collectgarbage() end
   core.memory_reset_peak(device)
   self.live = core.memory(device).live
 end

@@ -308,6 +308,24 @@ describe("a depthwise convolution of pending values", devices.body(busted, funct
   end
 end))
 
+describe("a matrix product of pending values", devices.body(busted, function(device)
+  it("needs none of them for its data gradient alone", function()
+    local function gradient(where)
+      local function leaf(shape, seed) return randn(shape, seed, 0.5):to(where) end
+      local function block(x, weight)
+        local c = asl.ones({ weight:shape()[1] }, { device = where })
+        return ops.conv_bn_act(x, weight, nil, c, c * 0, c * 0, c * 1)
+      end
+      local x = leaf({ 2, 5, 7, 6 }, 1):requires_grad_()
+      local y = block(block(x, leaf({ 8, 1, 1, 6 }, 2)), leaf({ 4, 1, 1, 8 }, 3))
+      local loss = (y * leaf(y:shape(), 4)):sum()
+      loss:backward()
+      return x:grad()
+    end
+    close(gradient "cpu", gradient(device), 1e-5, "dx")
+  end)
+end))
+
 -- ---- refusals ---------------------------------------------------------------------------------
 
 describe("a convolution refuses", devices.body(busted, function(device)

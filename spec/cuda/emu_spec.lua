@@ -140,7 +140,7 @@ describe("the CUDA emulator", function()
     fault_mixed_operations = "kernel mixed, block (0,0,0) of (2,1,1): thread 0 is at a vote (FILE:2) while thread 1 is at a "
       .. "shuffle (FILE:1), both of mask 0xffffffff",
     fault_not_in_mask = "kernel not_in_mask, block (0,0,0) of (2,1,1): thread 16, lane 16, is at a shuffle whose mask "
-      .. "0x0000ffff does not name it (FILE:1)",
+      .. "0x0000ffff does not name it (FILE:0)",
     fault_trap = "kernel stop, block (1,0,0) of (2,1,1), thread (7,0,0): __trap() (FILE:1)",
     fault_beyond_shared = "kernel beyond<int>, block (0,0,0) of (2,1,1): wrote byte 400 of its dynamic shared memory of 400 "
       .. "bytes",

@@ -216,8 +216,8 @@ end))
 local LOSSES = {
   { 2, 6, 70, 40, 45, 560 }, -- several strips, the last one not full
   { 1, 5, 70, 19, 33, 281 },
-  { 40, 60, 2, 3, 70, 5 }, -- tiles of two rows of cells, the last one of one
-  { 140, 60, 2, 3, 70, 5 }, -- of eight
+  { 70, 60, 2, 3, 70, 5 }, -- tiles of two rows of cells, the last one of one
+  { 140, 119, 2, 4, 119, 3 }, -- of eight
   { 1, 2, 2, 19, 3, 100 }, -- runs of several pieces
   { 1, 2, 3, 7, 70, 5 }, -- more label rows in a band than a warp has lanes
   { 1, 9, 40, 21, 4, 11 }, -- smaller than the logits
