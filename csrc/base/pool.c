@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* A block's size is rounded up to one of eight steps per power of two, so that at most 12.5 % is
- * wasted and blocks of a training step's shapes meet again in the same class. */
-enum { ALIGN = 64, LARGE_PAGE = 2 << 20, MIN_LOG2 = 9, CLASSES = 8 * (48 - MIN_LOG2) };
+#include "base/size_class.h"
+
+enum { ALIGN = 64, LARGE_PAGE = 2 << 20 };
 
 typedef struct header {
   struct header *next; /* PRIVATE: the free list */
@@ -18,21 +18,8 @@ typedef struct header {
 } header;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static header *free_list[CLASSES];
+static header *free_list[ASL_SIZE_CLASSES];
 static asl_memory memory;
-
-static size_t round_up(size_t bytes, int *size_class) {
-  size_t base = (size_t)1 << MIN_LOG2;
-  if (bytes <= base) {
-    *size_class = 0;
-    return base;
-  }
-  int log2 = 63 - __builtin_clzll((unsigned long long)(bytes - 1));
-  size_t low = (size_t)1 << log2, step = low / 8;
-  size_t k = (bytes - low + step - 1) / step; /* 1..8 */
-  *size_class = (log2 - MIN_LOG2) * 8 + (int)k;
-  return low + k * step;
-}
 
 /* Large blocks ask for large pages: with pages of 4 KiB a kernel that reads parts of every row finds
  * few of their addresses in the processor's tables. */
@@ -48,7 +35,7 @@ static void *fresh(size_t bytes) {
 static void *take(size_t bytes, bool counted) {
   if (bytes >> 47) return NULL;
   int size_class;
-  size_t rounded = round_up(bytes, &size_class);
+  size_t rounded = asl_size_class(bytes, &size_class);
   pthread_mutex_lock(&lock);
   header *h = free_list[size_class];
   if (h) {
@@ -104,7 +91,7 @@ void asl_pool_reset_peak(void) {
 
 void asl_pool_trim(void) {
   pthread_mutex_lock(&lock);
-  for (int c = 0; c < CLASSES; c++) {
+  for (int c = 0; c < ASL_SIZE_CLASSES; c++) {
     while (free_list[c]) {
       header *h = free_list[c];
       free_list[c] = h->next;

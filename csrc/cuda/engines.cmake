@@ -74,7 +74,7 @@ function(asl_add_engines)
     add_library(asl_cuda MODULE ${sources})
     set_target_properties(asl_cuda PROPERTIES CUDA_ARCHITECTURES "${architectures}" CUDA_STANDARD 17
                           CUDA_RUNTIME_LIBRARY Static)
-    target_compile_options(asl_cuda PRIVATE --fmad=false) # fmaf() stands where it is meant
+    target_compile_options(asl_cuda PRIVATE --fmad=false -Xfatbin=-compress-all) # fmaf() stands where it is meant
     list(APPEND engines asl_cuda)
   endif()
 

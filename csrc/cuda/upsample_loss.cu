@@ -55,8 +55,7 @@ __device__ __forceinline__ bool tiles_with(const divider &size, int64_t at, int6
 /* V classes of a corner: the parts of the tiles above left, above right, below left, below right, in this order. */
 template <int V>
 __device__ __forceinline__ void sum_parts(const loss_job &j, const finish &f, int64_t picture, int64_t row,
-                                          int64_t column,
-                                          int c, float sum[V]) {
+                                          int64_t column, int c, float sum[V]) {
   int64_t above, below, left, right;
   tiles_with(f.strip, row, j.tiles_down, &above, &below);
   tiles_with(f.cells, column, j.strips, &left, &right);
@@ -151,8 +150,8 @@ static asl_status finish_job(const loss_job *j, const asl_call *call, int64_t ti
   f.strip = divider_of(j->strip), f.cells = divider_of(j->cells);
   const int64_t n = j->dlogits ? j->pictures * corners * (j->classes / v) : 0;
   const dim3 grid((unsigned)(1 + min_i64(132 * 16, ceil_div(n, BLOCK))));
-  return v == 4 ? launch(finish_loss<4>, grid, dim3(BLOCK), 0, *j, f) : launch(finish_loss<1>, grid, dim3(BLOCK), 0,
-                         *j, f);
+  return v == 4 ? launch(finish_loss<4>, grid, dim3(BLOCK), 0, *j, f)
+                : launch(finish_loss<1>, grid, dim3(BLOCK), 0, *j, f);
 }
 
 asl_status run_upsample_loss(loss_job *j, const asl_call *call, int64_t height, int64_t width, bool align_corners,
