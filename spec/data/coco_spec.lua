@@ -3,7 +3,7 @@ local core = require "asl.core"
 local damage = require "spec.support.damage"
 local json = require "asl.json"
 local labels = require "asl.labels"
-local miniature_coco = require "spec.support.miniature_coco"
+local miniature_coco = require "spec.support.miniature.coco"
 local pictures = require "spec.support.pictures"
 
 local abs, floor, min, max = math.abs, math.floor, math.min, math.max -- globals are slow here

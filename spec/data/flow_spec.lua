@@ -1,7 +1,7 @@
 local asl = require "asl"
 local core = require "asl.core"
 local damage = require "spec.support.damage"
-local miniature_png = require "spec.support.miniature_png"
+local miniature_png = require "spec.support.miniature.png"
 local pictures = require "spec.support.pictures"
 
 local min, max, pack, unpack = math.min, math.max, string.pack, string.unpack -- globals are slow here

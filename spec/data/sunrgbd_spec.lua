@@ -1,6 +1,6 @@
 local asl = require "asl"
 local core = require "asl.core"
-local miniature_png = require "spec.support.miniature_png"
+local miniature_png = require "spec.support.miniature.png"
 local pictures = require "spec.support.pictures"
 
 describe("asl.data.sunrgbd", function()

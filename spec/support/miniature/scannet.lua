@@ -1,7 +1,7 @@
 --- Small ScanNet scans in every form.
 
 local core = require "asl.core"
-local miniature_png = require "spec.support.miniature_png"
+local miniature_png = require "spec.support.miniature.png"
 local pictures = require "spec.support.pictures"
 
 local miniature_scannet = {}
