@@ -252,3 +252,78 @@ describe("no_grad", function()
     end)
   end)
 end)
+
+describe("with_gradient", function()
+  --- Rounds, and lets the gradient pass as if it had not.
+  local straight_through = asl.with_gradient(function(x) return asl.ops.cast(x:to "i32", { dtype = "f32" }) end,
+    function(dy) return dy end)
+
+  it("gives a function the gradient it is told", function()
+    local x = asl.tensor { 0.4, 1.6, -2.7 }:requires_grad_(true)
+    local y = straight_through(x * 2)
+    assert.same({ 1, 3, -5 }, y:totable())
+    ;(y * asl.tensor { 1, 10, 100 }):sum():backward()
+    assert.same({ 2, 20, 200 }, x:grad():totable())
+  end)
+
+  it("gives the rule the input, and adds up what it returns", function()
+    local square = asl.with_gradient(function(x) return x * x end, function(dy, x)
+      assert.is_false(x:requires_grad() and (x * dy):requires_grad()) -- nothing is recorded
+      return dy * x * 2
+    end)
+    local x = asl.tensor { 3, 5 }:requires_grad_(true)
+    ;(square(x) + square(x)):sum():backward()
+    assert.same({ 12, 20 }, x:grad():totable())
+  end)
+
+  it("takes nil for no gradient", function()
+    local x = asl.tensor { 1 }:requires_grad_(true)
+    local stopped = asl.with_gradient(function(v) return v * 7 end, function() end)
+    ;(stopped(x) + x):sum():backward()
+    assert.same({ 1 }, x:grad():totable())
+  end)
+
+  it("records nothing where nothing is wanted", function()
+    assert.is_false(straight_through(asl.tensor { 1 }):requires_grad())
+    local x = asl.tensor { 1 }:requires_grad_(true)
+    assert.is_false(asl.no_grad(straight_through, x):requires_grad())
+  end)
+
+  it("raises what the rule raises, as it is, and goes on", function()
+    local x, reason = asl.tensor { 1 }:requires_grad_(true), { "mine" }
+    local failing = asl.with_gradient(function(v) return v * 1 end, function() error(reason) end)
+    local ok, problem = pcall(function() failing(x):sum():backward() end)
+    assert.is_false(ok)
+    assert.equal(reason, problem)
+    straight_through(x):sum():backward()
+    assert.same({ 1 }, x:grad():totable())
+  end)
+
+  it("refuses a gradient that does not fit, and a result with a gradient of its own", function()
+    local x = asl.tensor { 1, 2 }:requires_grad_(true)
+    for _, wrong in ipairs { function() return asl.zeros { 3 } end, function() return asl.zeros({ 2 }, { dtype = "f64" }) end,
+      function() return asl.zeros { 2, 1 } end } do
+      assert.error_matches(function()
+        asl.with_gradient(function(v) return v * 1 end, wrong)(x):sum():backward()
+      end, "the gradient rule gave .* for an input of another shape or dtype")
+    end
+    assert.error_matches(function() asl.with_gradient(function(v) return v end, function() end)(x) end,
+      "tensor with a gradient: it must be a float without a gradient of its own")
+    assert.error_matches(function() asl.with_gradient(function() return asl.zeros({ 2 }, { dtype = "u8" }) end,
+      function() end)(x) end, "u8: it must be a float without a gradient of its own")
+  end)
+
+  it("forgets its rule when backward has passed, or nothing holds the result", function()
+    local held = setmetatable({}, { __mode = "k" })
+    local x = asl.tensor { 1 }:requires_grad_(true)
+    for use = 1, 2 do
+      local rule = function(dy) return dy end
+      held[rule] = true
+      local y = asl.with_gradient(function(v) return v * 1 end, rule)(x)
+      if use == 1 then y:sum():backward() end
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(held))
+  end)
+end)

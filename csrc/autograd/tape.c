@@ -39,6 +39,8 @@ static void drop_saved(asl_node *node) {
     asl_tensor_release(node->dout[i]);
     node->saved_out[i] = node->dout[i] = NULL;
   }
+  if (node->custom) node->custom->free(node->custom);
+  node->custom = NULL;
 }
 
 /* Long chains of nodes are freed in a loop, not by recursion: dropping a node's last reference only
@@ -74,32 +76,53 @@ static void drop_autograd(asl_tensor *t) {
   t->grad = NULL;
 }
 
-static asl_status record(asl_call *call) {
-  const asl_op_info *info = asl_op_get(call->op);
+/* NULL without memory. */
+static asl_node *new_node(void) {
   asl_node *node = calloc(1, sizeof *node);
-  if (!node) return asl_fail(ASL_ENOMEM, "out of memory for the tape");
+  if (!node) {
+    asl_fail(ASL_ENOMEM, "out of memory for the tape");
+    return NULL;
+  }
   node->refs = 1; /* until all is recorded: it may be that no output holds it (cast to u8) */
   node->number = ++numbers;
+  return node;
+}
+
+static void take_input(asl_node *node, int i, asl_tensor *t) {
+  node->has_in[i] = true;
+  node->in_shape[i] = t->shape;
+  node->in_dtype[i] = t->dtype;
+  node->writes_in[i] = t->storage->writes;
+  if (!t->requires_grad) return;
+  node->need[i] = true;
+  if (t->node) {
+    node->parent[i] = t->node;
+    node->parent_out[i] = t->node_out;
+    t->node->refs++;
+  } else {
+    node->leaf[i] = asl_tensor_retain(t);
+  }
+}
+
+static void give_output(asl_node *node, int i, asl_tensor *t) {
+  t->requires_grad = true;
+  t->node = node;
+  t->node_out = i;
+  node->refs++;
+}
+
+static asl_status record(asl_call *call) {
+  const asl_op_info *info = asl_op_get(call->op);
+  asl_node *node = new_node();
+  if (!node) return ASL_ENOMEM;
   node->call = *call;
   memset(node->call.in, 0, sizeof node->call.in);
   memset(node->call.out, 0, sizeof node->call.out);
   for (int i = 0; i < info->n_in; i++) {
     asl_tensor *t = call->in[i];
     if (!t) continue;
-    node->has_in[i] = true;
-    node->in_shape[i] = t->shape;
-    node->in_dtype[i] = t->dtype;
+    take_input(node, i, t);
     if (info->in[i].saved) node->saved_in[i] = asl_tensor_retain(t);
-    node->writes_in[i] = t->storage->writes;
-    if (!t->requires_grad) continue;
-    node->need[i] = true;
-    if (t->node) {
-      node->parent[i] = t->node;
-      node->parent_out[i] = t->node_out;
-      t->node->refs++;
-    } else {
-      node->leaf[i] = asl_tensor_retain(t);
-    }
   }
   asl_status status = ASL_OK;
   for (int i = 0; i < info->n_out; i++) {
@@ -111,13 +134,33 @@ static asl_status record(asl_call *call) {
       if (status != ASL_OK) break;
     }
     if (info->out[i].saved && info->out[i].optional) continue; /* for the rule only */
-    if (!asl_dtype_is_real(t->dtype)) continue;
-    t->requires_grad = true;
-    t->node = node;
-    t->node_out = i;
-    node->refs++;
+    if (asl_dtype_is_real(t->dtype)) give_output(node, i, t);
   }
   drop_node(node);
+  return status;
+}
+
+static asl_status record_custom(asl_tensor *x, asl_tensor *y, asl_custom_rule *rule) {
+  if (y->requires_grad || !asl_dtype_is_real(y->dtype))
+    return asl_fail(
+        ASL_EINVAL,
+        "a result that gets a gradient rule is a %s: it must be a float without a gradient of "
+        "its own",
+        y->requires_grad ? "tensor with a gradient" : asl_dtype_name(y->dtype));
+  asl_node *node = new_node();
+  if (!node) return ASL_ENOMEM;
+  node->custom = rule;
+  take_input(node, 0, x);
+  give_output(node, 0, y);
+  drop_node(node);
+  return ASL_OK;
+}
+
+asl_status asl_record_custom(asl_tensor *x, asl_tensor *y, asl_custom_rule *rule) {
+  asl_status status = ASL_OK;
+  bool recorded = enabled && x->requires_grad;
+  if (recorded) status = record_custom(x, y, rule);
+  if (!recorded || status != ASL_OK) rule->free(rule);
   return status;
 }
 
@@ -167,11 +210,14 @@ static asl_status add_to_leaf(asl_tensor *leaf, asl_tensor *term) {
 }
 
 static asl_status changed(const asl_slot *slot) {
-  return asl_fail(ASL_EINVAL, "%s was changed in place after the op: its gradient needs the value "
-                  "of then", slot->name);
+  return asl_fail(ASL_EINVAL,
+                  "%s was changed in place after the op: its gradient needs the value "
+                  "of then",
+                  slot->name);
 }
 
-static asl_status check_saved(const asl_node *node, const asl_op_info *info) {
+static asl_status check_saved(const asl_node *node) {
+  const asl_op_info *info = asl_op_get(node->call.op);
   for (int i = 0; i < info->n_in; i++)
     if (node->saved_in[i] && node->saved_in[i]->storage->writes != node->writes_in[i])
       return changed(&info->in[i]);
@@ -188,16 +234,33 @@ static bool has_gradient(const asl_node *node) {
   return false;
 }
 
+static asl_status apply_rule(asl_node *node, asl_tensor *din[]) {
+  if (node->custom) return node->custom->gradient(node->custom, node->dout[0], &din[0]);
+  ASL_TRY(check_saved(node));
+  return asl_rules[node->call.op](node, din);
+}
+
+/* A rule from outside may give anything. */
+static asl_status check_custom(const asl_node *node, const asl_tensor *din) {
+  char given[128];
+  asl_shape shape = node->in_shape[0];
+  if (!node->custom || !din) return ASL_OK;
+  bool fits = din->dtype == node->in_dtype[0] && din->shape.rank == shape.rank;
+  for (int d = 0; fits && d < shape.rank; d++) fits = din->shape.size[d] == shape.size[d];
+  if (fits) return ASL_OK;
+  return asl_fail(ASL_EINVAL, "the gradient rule gave %s for an input of another shape or dtype",
+                  asl_tensor_text(din, given));
+}
+
 static asl_status pass(asl_node *node) {
   asl_tensor *din[ASL_MAX_IN] = {0};
-  const asl_op_info *info = asl_op_get(node->call.op);
   if (!has_gradient(node)) {
     drop_saved(node);
     return ASL_OK;
   }
-  asl_status status = check_saved(node, info);
-  if (status == ASL_OK) status = asl_rules[node->call.op](node, din);
-  for (int i = 0; i < info->n_in; i++) {
+  asl_status status = apply_rule(node, din);
+  if (status == ASL_OK) status = check_custom(node, din[0]);
+  for (int i = 0; i < ASL_MAX_IN; i++) {
     if (!din[i]) continue;
     if (status != ASL_OK || !node->need[i]) {
       asl_tensor_release(din[i]);
@@ -207,9 +270,11 @@ static asl_status pass(asl_node *node) {
       status = add_to_leaf(node->leaf[i], din[i]);
     }
   }
+  bool custom = node->custom != NULL;
   drop_saved(node);
-  return asl_wrap(status, node->call.at ? "gradient of %s (%s)" : "gradient of %s", info->name,
-                  node->call.at);
+  if (custom) return status;
+  return asl_wrap(status, node->call.at ? "gradient of %s (%s)" : "gradient of %s",
+                  asl_op_get(node->call.op)->name, node->call.at);
 }
 
 typedef struct heap { /* nodes to pass, the newest on top */

@@ -1,4 +1,4 @@
-/* core.ops.NAME for every row of ops.def, and autograd. */
+/* core.ops.NAME for every row of ops.def. */
 #include <string.h>
 
 #include "autograd/tape.h"
@@ -72,7 +72,6 @@ static int run_op(lua_State *L) {
                         luaL_typename(L, i + 1));
     call.in[i] = asl_lua_opt_tensor(L, i + 1);
   }
-  asl_lua_running(L);
   asl_lua_check(L, asl_run(&call));
   if (info->flags & ASL_OP_INPLACE) {
     lua_settop(L, 1);
@@ -88,23 +87,6 @@ static int run_op(lua_State *L) {
     results++;
   }
   return results;
-}
-
-/* backward(loss, seed). On the CPU it collects garbage first: what the script can no longer reach is then held
- * by the tape alone, so that memory falls while backward passes. A GPU would wait for that. */
-static int backward(lua_State *L) {
-  asl_tensor *loss = asl_lua_check_tensor(L, 1);
-  double seed = luaL_optnumber(L, 2, 1);
-  if (loss->storage->device == ASL_CPU) lua_gc(L, LUA_GCCOLLECT);
-  asl_lua_running(L);
-  asl_lua_check(L, asl_backward(loss, seed));
-  return 0;
-}
-
-static int grad_enable(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TBOOLEAN);
-  lua_pushboolean(L, asl_grad_enable(lua_toboolean(L, 1)));
-  return 1;
 }
 
 static int macs(lua_State *L) {
@@ -169,10 +151,8 @@ static int op_table(lua_State *L) {
 }
 
 void asl_lua_open_ops(lua_State *L) {
-  static const luaL_Reg functions[] = {{"backward", backward}, {"grad_enable", grad_enable},
-                                       {"macs", macs},         {"check_finite", check_finite},
-                                       {"op_table", op_table}, {NULL, NULL}};
-  asl_autograd_open();
+  static const luaL_Reg functions[] = {
+      {"macs", macs}, {"check_finite", check_finite}, {"op_table", op_table}, {NULL, NULL}};
   asl_lua_register(L, NULL, functions);
   lua_createtable(L, 0, ASL_OP_COUNT);
   for (int op = 0; op < ASL_OP_COUNT; op++) {

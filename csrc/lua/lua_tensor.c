@@ -52,12 +52,15 @@ static void collect_under_pressure(lua_State *L, asl_device device) {
   limits[device] = live + live / 2 > LEAST ? live + live / 2 : LEAST;
 }
 
-/* The state that is running, for a collection when a device has no memory left. */
-static lua_State *running;
-static void collect_garbage(void) {
-  if (running) lua_gc(running, LUA_GCCOLLECT);
+/* Collects when a device has no memory left: by a state of its own, whichever coroutine is running. */
+static lua_State *collector;
+static void collect_garbage(void) { lua_gc(collector, LUA_GCCOLLECT); }
+
+static void make_collector(lua_State *L) {
+  static const char key;
+  collector = lua_newthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
 }
-void asl_lua_running(lua_State *L) { running = L; }
 
 void asl_lua_push_tensor(lua_State *L, asl_tensor *t) {
   if (!t) {
@@ -121,6 +124,13 @@ static int scope_close(lua_State *L) {
     }
   }
   return 0;
+}
+
+static int open_scopes(lua_State *L) {
+  lua_Integer n = 0;
+  for (const scope *s = innermost; s; s = s->outer) n++;
+  lua_pushinteger(L, n);
+  return 1;
 }
 
 /* Moves tensors to the enclosing scope: they outlive this one. */
@@ -548,6 +558,7 @@ void asl_lua_open_tensor(lua_State *L) {
                                        {"normal_", tensor_normal},
                                        {"random", random_words},
                                        {"scope", scope_new},
+                                       {"open_scopes", open_scopes},
                                        {"memory", memory},
                                        {"memory_reset_peak", memory_reset_peak},
                                        {"memory_trim", memory_trim},
@@ -558,8 +569,8 @@ void asl_lua_open_tensor(lua_State *L) {
                                        {NULL, NULL}};
   const asl_device_api *cpu;
   asl_lua_check(L, asl_device_open(ASL_CPU, &cpu));
+  make_collector(L);
   asl_collect_garbage = collect_garbage;
-  running = L;
   luaL_newmetatable(L, ASL_TENSOR_TYPE);
   lua_pushcfunction(L, box_release);
   lua_setfield(L, -2, "__gc");

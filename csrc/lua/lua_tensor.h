@@ -12,7 +12,4 @@ typedef struct asl_box {
   struct asl_box *previous, *next;
 } asl_box;
 
-/* The state that runs ops from now on: what it cannot reach is collected when memory is short. */
-void asl_lua_running(lua_State *L);
-
 #endif

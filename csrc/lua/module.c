@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cpu/backends.h"
+#include "lua/lua_packed.h"
 #include "lua/lua_util.h"
 #include "ops/ops.h"
 
@@ -17,10 +18,13 @@ int luaopen_asl_core(lua_State *L) {
   lua_createtable(L, 0, 64);
   asl_lua_open_tensor(L);
   asl_lua_open_ops(L);
+  asl_lua_open_autograd(L);
   asl_lua_open_system(L);
   asl_lua_open_io(L);
   asl_lua_open_data(L);
   asl_lua_open_formats(L);
+  asl_lua_open_packed(L);
+  asl_lua_open_survey(L);
   asl_lua_open_rooms(L);
   asl_lua_open_profile(L);
   asl_lua_open_dist(L);

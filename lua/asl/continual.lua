@@ -24,7 +24,8 @@ continual.defaults = {
   strategy = "replay",        -- naive, joint, freeze, replay
   updates = 1000,             -- updates per task: the budget is never time
   batch = 8,                  -- rows of a batch
-  shards = 1,                 -- parts a batch is computed in (batch norm is per shard); see asl.ranks
+  shards = 1,                 -- parts a batch is computed in; see asl.ranks
+  batch_norm = "shard",       -- statistics of each shard, or synchronised: of all; each rank then holds all its shards
   size = { 320, 640 },        -- height, width of training pictures
   test_size = { 0, 0 },       -- of test pictures; 0,0: as size
   optimiser = "adam",         -- sgd, adam, adamw
@@ -73,7 +74,7 @@ function continual.learner(cfg, classes)
     net = models.fast_scnn { classes = classes, seed = cfg.seed, aux = cfg.aux, device = cfg.device,
       precision = cfg.precision },
     optim = make[cfg.optimiser](), schedule = schedule[cfg.schedule](), shards = cfg.shards, forward = cfg.forward,
-    carry = cfg.carry, graph = cfg.graph,
+    carry = cfg.carry, graph = cfg.graph, batch_norm = cfg.batch_norm,
   }
   if cfg.strategy == "replay" then
     given.memory, given.share, given.select, given.draw = cfg.memory, cfg.share, cfg.select, cfg.draw

@@ -209,6 +209,42 @@ function Module:restore(state)
   self.counter = state.counter
 end
 
+--- Makes this network, a clone, another view of a network's memory: parameters and buffers are the same ones, gradients
+--- are its own.
+---@param other asl.Module  of the same layout
+---@return asl.Module self
+function Module:share(other)
+  self.flat, self.flat_buffer = other.flat, other.flat_buffer
+  for _, list in ipairs { "parameters_", "buffers_" } do
+    for i, entry in ipairs(self[list]) do
+      entry.view = other[list][i].view:detach()
+      if entry.gradient then entry.view:set_grad(entry.gradient) end
+      entry.slot.owner[entry.slot.key] = entry.view
+    end
+  end
+  return self
+end
+
+--- Brings a network that shares another's memory to the other's mode, for one pass of a shard: what is frozen there is
+--- here, and gradients are 0.
+---@param other asl.Module
+---@param n integer  shards that meet at every batch norm
+---@param meet fun(t: asl.Tensor): asl.Tensor  gives the sum over all of them
+---@param keeps boolean  whether this one keeps the running statistics
+function Module:mirror(other, n, meet, keeps)
+  self:zero_gradients()
+  local modules = {}
+  other:visit(function(module, path) modules[path] = module end)
+  self:visit(function(module, path)
+    module.training, module.frozen = modules[path].training, modules[path].frozen
+    module.synchronised = { shards = n, meet = meet, keeps = keeps }
+  end)
+  for i, entry in ipairs(self.parameters_) do
+    entry.frozen = other.parameters_[i].frozen
+    entry.view:requires_grad_(not entry.frozen)
+  end
+end
+
 --- All gradients become 0.
 function Module:zero_gradients()
   self.flat_gradient:fill_(0)
@@ -344,10 +380,44 @@ function nn.conv_bn_act(inputs, outputs, given)
   return self
 end
 
+local MOMENTUM, EPS = 0.1, 1e-5 -- the op's own defaults, as of PyTorch
+
+--- running := (1 - momentum) running + momentum value.
+local function move(running, value)
+  running:copy_(running * (1 - MOMENTUM) + value * MOMENTUM)
+end
+
+--- Batch norm of z with the statistics of all shards, which have as many pixels each: two passes, as mean((z - mean)^2)
+--- loses no digits where the mean is large.
+local function synchronised_norm(norm, z, together)
+  local n, meet, shape = together.shards, together.meet, z:shape()
+  local rows = z:to("f32"):reshape(-1, shape[4])
+  local mean = meet(rows:mean(1)) * (1 / n)
+  local centred = rows - mean
+  local var = meet((centred * centred):mean(1)) * (1 / n)
+  if together.keeps then
+    local count = n * rows:shape()[1]
+    move(norm.running_mean, mean:detach())
+    move(norm.running_var, var:detach() * (count / (count - 1)))
+  end
+  return (centred * (norm.weight / (var + EPS):sqrt()) + norm.bias):reshape(shape):to(z:dtype())
+end
+
+--- The same block where shards meet: of ops that record one by one.
+local function synchronised_forward(self, x, residual)
+  local conv, call = self.conv, self.call
+  local z = ops.conv2d(x, conv.weight, conv.bias, { stride = call.stride, padding = call.padding,
+    dilation = call.dilation, groups = call.groups, at = self.path })
+  local y = synchronised_norm(self.norm, z, self.synchronised)
+  if residual then y = y + residual end
+  return call.relu and y:relu() or y
+end
+
 function ConvBnAct:forward(x, residual)
   local conv, norm, call = self.conv, self.norm, self.call
   call.training = self.training and not norm.frozen
   call.at = self.path
+  if call.training and self.synchronised then return synchronised_forward(self, x, residual) end
   return ops.conv_bn_act(x, conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var, residual,
     call)
 end

@@ -5,7 +5,8 @@
 ---     srun -n 4 asl experiment.lua shards=4            in a Slurm job
 ---
 --- An update has `shards` parts; of S shards each of R ranks computes S/R, one after the other (a power of two). Weights,
---- log, checkpoints and summary have the same bits for every R, so a run that 4 ranks began can be resumed by 1. Rank 0
+--- log, checkpoints and summary have the same bits for every R (with batch_norm=synchronised, where a rank holds all its
+--- shards at once, all but the memory that took), so a run that 4 ranks began can be resumed by 1. Rank 0
 --- alone writes the run's directory and speaks; every rank must be able to read it, the script and the data. Every rank
 --- runs the same script to the same end: what it does must not depend on the clock or on which rank it is. A rank that
 --- fails or dies ends all, with a message that names it. SIGTERM and SIGINT save and stop all (`asl --ranks` hands them

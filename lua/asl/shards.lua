@@ -74,6 +74,15 @@ local function over_ranks(branch)
   return total_of(partial)
 end
 
+--- Together: the sum over all shards by that tree, on every rank.
+---@param own asl.Tensor[]  of this rank's shards, in order; they keep their values
+---@return asl.Tensor sum
+function shards.sum(own)
+  local partial = {}
+  for _, t in ipairs(own) do push(partial, t:clone()) end
+  return over_ranks(total_of(partial))
+end
+
 --- Together: calls compute(s) for the shards of this rank, in order, each adding to the network's gradient from zero,
 --- and leaves the sum over all of s = 1..n there, on every rank: ((1+2)+(3+4))+..., a binary tree over the shard number.
 ---@param net asl.Module
@@ -93,6 +102,12 @@ end
 -- ---- what a forward pass changes --------------------------------------------------------------
 
 local FORWARDS = 256 -- passes through a network that a shard may make
+
+--- Where the counter of dropout stands for shard s of an update.
+---@param net { counter: integer }  as it was before the update
+---@param s integer
+---@return integer
+function shards.counter(net, s) return net.counter + (s - 1) * FORWARDS end
 
 ---@class asl.ShardState
 local State = {}
@@ -116,7 +131,7 @@ end
 function State:enter(s)
   local net, device = self.net, self.net.flat:device()
   if self.n > 1 then
-    net.counter = self.counter + (s - 1) * FORWARDS
+    net.counter = shards.counter(self, s)
     net.flat_buffer:copy_(self.before)
   end
   -- backward() collects on the CPU: what was garbage before must not count as memory that the shard gave back.
@@ -144,7 +159,7 @@ function State:finish()
   local net = self.net
   if self.n > 1 then
     net.flat_buffer:copy_(self.before + over_ranks(total_of(self.partial)) * (1 / self.n))
-    net.counter = self.counter + self.n * FORWARDS
+    net.counter = shards.counter(self, self.n + 1)
   end
   return ranks.max(self.bytes)
 end

@@ -282,6 +282,23 @@ function methods:backward(seed)
   core.backward(self, seed or 1)
 end
 
+--- A function of one tensor with a gradient rule of its own.
+---@param forward fun(x: asl.Tensor): asl.Tensor  y, new and a float; not recorded
+---@param gradient fun(dy: asl.Tensor, x: asl.Tensor): asl.Tensor|nil  dx of x's shape and dtype, nil = zero; it must not
+---   hold on to y, which would never be freed
+---@return fun(x: asl.Tensor): asl.Tensor
+--- Errors: what the two raise; in backward, a dx of another shape or dtype.
+function tensor.with_gradient(forward, gradient)
+  return function(x)
+    local before = core.grad_enable(false)
+    local ok, y = pcall(forward, x)
+    core.grad_enable(before)
+    if not ok then error(y, 0) end
+    core.record_custom(x, y, function(dy) return gradient(dy, x) end)
+    return y
+  end
+end
+
 -- ---- printing ---------------------------------------------------------------------------------
 
 local EDGE = 3 -- elements shown at each end of a long dimension

@@ -307,7 +307,7 @@ describe("a strategy", function()
 
   it("refuses what it does not know", function()
     assert.error_matches(function() learner("naive", { share = 0.5 }) end,
-      'asl.strategy.naive: unknown option "share" %(known: carry, forward, graph, net, optim, schedule, shards%)')
+      'asl.strategy.naive: unknown option "share" %(known: batch_norm, carry, forward, graph, net, optim, schedule, shards%)')
     assert.error_matches(function() learner("naive", { forward = "both" }) end, 'one of "joint", "split"')
     assert.error_matches(function() strategy.replay { net = {}, optim = {} } end, 'option "memory" must be given')
   end)

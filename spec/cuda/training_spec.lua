@@ -77,6 +77,16 @@ describe("a run on a device", devices.body(busted, function(device)
     assert.same(trial.truth(one.path), trial.truth(two.path))
   end)
 
+  it("with synchronised batch norm has the same log with graphs and without, and in two ranks", function()
+    local settings = { on_device, "updates=2", "shards=2", "batch=4", "batch_norm=synchronised" }
+    local log = truth_of(table.unpack(settings, 2)).log
+    assert.equal(log, truth_of("graph=false", table.unpack(settings, 2)).log)
+    if several.missing() then return pending(several.missing()) end
+    local two = several.run(2, new_runs(), settings)
+    assert.equal(0, two.code, two.err)
+    assert.equal(log, trial.truth(two.path).log)
+  end)
+
   it("writes checkpoints that every device reads", function()
     local function learner(where)
       local net = asl.models.fast_scnn { classes = 3, seed = where == "cpu" and 1 or 2, device = where }

@@ -76,6 +76,30 @@ describe("a run in ranks", function()
     end
   end)
 
+  -- A rank then holds all its shards at once: summary and checkpoint say how much memory that took, which differs.
+  it("with synchronised batch norm has the same log and pictures, resumed or not", function()
+    local function seen(path)
+      local truth = trial.truth(path)
+      truth.summary, truth.checkpoint = trial.summary(path).metrics_pixel_accuracy, nil
+      return truth
+    end
+    local settings = { "batch_norm=synchronised", "updates=2" }
+    local one = several.run(1, new_runs(), settings)
+    assert.equal(0, one.code, one.err)
+    local expected = seen(one.path)
+    assert.not_equal(truth.log, expected.log)
+    for _, ranks in ipairs { 2, 4 } do
+      local result = several.run(ranks, new_runs(), settings)
+      assert.equal(0, result.code, result.err)
+      assert.same(expected, seen(result.path))
+    end
+    local runs = new_runs()
+    several.interrupt(2, runs, "TERM", settings)
+    local resumed = several.resume(1, trial.path(runs))
+    assert.equal(0, resumed.code, resumed.err)
+    assert.same(expected, seen(trial.path(runs)))
+  end)
+
   -- Stopped in `from` ranks and gone on with in `to`.
   for _, case in ipairs { { from = 4, to = 1, signal = "TERM" }, { from = 1, to = 2, signal = "INT" } } do
     it(("stopped in %d by SIG%s saves, exits with 75, and ends in %d with the same bytes"):format(case.from, case.signal,

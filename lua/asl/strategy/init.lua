@@ -20,6 +20,7 @@
 --- keeps must be the same on all ranks: it may depend on the network, not on which parts came by.
 
 local core = require "asl.core"
+local lockstep = require "asl.lockstep"
 local loss = require "asl.loss"
 local options = require "asl.options"
 local profile = require "asl.profile"
@@ -43,6 +44,7 @@ strategy.Base = Strategy -- for strategies that extend a hook: strategy.Base.bef
 local common = {
   net = options.require "table", optim = options.require "table", schedule = options.any,
   forward = options.one_of { "joint", "split" }, shards = 1, graph = true,
+  batch_norm = options.one_of { "shard", "synchronised" },
   carry = { "weights", "optimiser", "batch_norm", "schedule" },
 }
 
@@ -61,7 +63,8 @@ end
 
 --- Defines a strategy. Options every strategy has: `net`, `optim`; `schedule` (constant); `forward`:
 --- "joint": new and replayed rows go through the network together and share batch statistics, "split":
---- separately; `shards`: parts a batch is computed in (1); `graph`: on a GPU an update is given to the device as one
+--- separately; `shards`: parts a batch is computed in (1); `batch_norm`: "shard": every shard is normalised with its own
+--- statistics, "synchronised": with those of all (asl.lockstep), not with forward = "split"; `graph`: on a GPU an update is given to the device as one
 --- graph (true), with the same results; `carry`: what passes from task to task, a list
 --- out of "weights", "optimiser", "batch_norm", "schedule" (all).
 ---@param name string
@@ -79,6 +82,13 @@ function strategy.define(name, defaults)
       local self = options.check("asl.strategy." .. name, given, known)
       self.carry = carry_set("asl.strategy." .. name, self.carry)
       self.schedule = self.schedule or schedule.constant()
+      if self.batch_norm == "synchronised" then
+        if self.forward == "split" then
+          error(('asl.strategy.%s: batch_norm = "synchronised" needs forward = "joint": a split pass is there to keep '
+            .. "statistics apart"):format(name), 2)
+        end
+        self.lockstep = lockstep.new(self.net, self.shards)
+      end
       self.optim:bind(self.net)
       return setmetatable(self, class)
     end,
@@ -185,10 +195,8 @@ local function losses_of(self, parts, valid)
   return losses
 end
 
---- Everything of an update that is computed on the device; nothing is read here, so that it may run later, as one graph.
---- Returns the losses by shard and part, and a number that is finite when all of them and the gradient are; when it is
---- not, the optimiser has left the weights as they were.
-local function compute(self, parts, valid, factor)
+--- The gradient of all shards, one after the other. Returns the losses by shard and part, and the memory it took.
+local function apart(self, parts, valid)
   local net, losses = self.net, {}
   local state = shards.state(net, self.shards)
   shards.gradients(net, self.shards, function(s)
@@ -196,7 +204,27 @@ local function compute(self, parts, valid, factor)
     losses[s] = losses_of(self, parts[s], valid)
     state:leave(s)
   end)
-  local guard, bytes = net.flat_gradient:sum(), state:finish()
+  return losses, state:finish()
+end
+
+--- The same of shards whose batch norm is synchronised.
+local function together(self, parts, valid)
+  local losses, bytes = self.lockstep:gradients(function(net, s)
+    local part = parts[s][1]
+    part.normaliser = valid
+    return self:loss(net, part)
+  end)
+  for s, value in pairs(losses) do losses[s] = { value } end
+  return losses, ranks.max(bytes)
+end
+
+--- Everything of an update that is computed on the device; nothing is read here, so that it may run later, as one graph.
+--- Returns the losses by shard and part, and a number that is finite when all of them and the gradient are; when it is
+--- not, the optimiser has left the weights as they were.
+local function compute(self, parts, valid, factor)
+  local net = self.net
+  local losses, bytes = (self.batch_norm == "synchronised" and together or apart)(self, parts, valid)
+  local guard = net.flat_gradient:sum()
   for _, of_shard in pairs(losses) do
     for _, value in ipairs(of_shard) do guard = guard + value end
   end
