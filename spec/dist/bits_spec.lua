@@ -79,9 +79,9 @@ describe("a run in ranks", function()
   -- A rank then holds all its shards at once: summary and checkpoint say how much memory that took, which differs.
   it("with synchronised batch norm has the same log and pictures, resumed or not", function()
     local function seen(path)
-      local truth = trial.truth(path)
-      truth.summary, truth.checkpoint = trial.summary(path).metrics_pixel_accuracy, nil
-      return truth
+      local files = trial.truth(path)
+      files.summary, files.checkpoint = trial.summary(path).metrics_pixel_accuracy, nil
+      return files
     end
     local settings = { "batch_norm=synchronised", "updates=2" }
     local one = several.run(1, new_runs(), settings)

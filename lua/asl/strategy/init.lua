@@ -63,10 +63,10 @@ end
 
 --- Defines a strategy. Options every strategy has: `net`, `optim`; `schedule` (constant); `forward`:
 --- "joint": new and replayed rows go through the network together and share batch statistics, "split":
---- separately; `shards`: parts a batch is computed in (1); `batch_norm`: "shard": every shard is normalised with its own
---- statistics, "synchronised": with those of all (asl.lockstep), not with forward = "split"; `graph`: on a GPU an update is given to the device as one
---- graph (true), with the same results; `carry`: what passes from task to task, a list
---- out of "weights", "optimiser", "batch_norm", "schedule" (all).
+--- separately; `shards`: parts a batch is computed in (1); `batch_norm`: "shard": every shard is normalised with
+--- its own statistics, "synchronised": with those of all (asl.lockstep), not with forward = "split"; `graph`: on a
+--- GPU an update is given to the device as one graph (true), with the same results; `carry`: what passes from task to
+--- task, a list out of "weights", "optimiser", "batch_norm", "schedule" (all).
 ---@param name string
 ---@param defaults table<string, any>|nil  its own options
 ---@return table class  callable: class { net = ..., optim = ..., ... } -> asl.Strategy
