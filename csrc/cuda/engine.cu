@@ -55,7 +55,7 @@ static asl_status fault_error(const struct noted *n, asl_fault fault) {
 }
 
 /* The first fault in the order of the calls, as far back as the slots remember. */
-static asl_status check_faults(void) {
+asl_status engine_check_faults(void) {
   asl_status status = ASL_OK;
   for (int i = 0; i < FAULT_SLOTS; i++) {
     int k = (next_slot + i) % FAULT_SLOTS;
@@ -72,7 +72,7 @@ static asl_status open_faults(void) {
   return ASL_OK;
 }
 
-/* ---- waiting and copies -------------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------------------------------------- */
 asl_status cuda_status(cudaError_t error, const char *what) {
   if (error == cudaSuccess) return ASL_OK;
   (void)cudaGetLastError();
@@ -84,21 +84,7 @@ asl_status cuda_status(cudaError_t error, const char *what) {
 asl_status engine_wait(void) {
   ASL_TRY(queue_flush());
   CUDA_TRY(cudaStreamSynchronize(queue_stream()));
-  return check_faults();
-}
-
-static asl_status upload(void *to, const void *from, size_t bytes) {
-  if (bytes == 0) return ASL_OK;
-  ASL_TRY(queue_flush());
-  /* From pageable memory: returns when the bytes were read. */
-  CUDA_TRY(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, queue_stream()));
-  return ASL_OK;
-}
-
-static asl_status download(void *to, const void *from, size_t bytes) {
-  ASL_TRY(queue_flush());
-  if (bytes) CUDA_TRY(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, queue_stream()));
-  return engine_wait();
+  return engine_check_faults();
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
@@ -126,8 +112,8 @@ static void describe(asl_device_info *info) {
 }
 
 static const asl_device_api api = {
-    memory_take, memory_give, memory_held, memory_reset_peak, memory_trim, upload, download, queue_copy,
-    engine_wait, describe, conv_algorithms, queue_begin, queue_end, queue_count, ranks_unique_id, ranks_join,
+    memory_take, memory_give, memory_held, memory_reset_peak, memory_trim, transfer_upload,
+    transfer_download, queue_copy, transfer_fetch, transfer_fetched, engine_wait, describe, conv_algorithms, queue_begin, queue_end, queue_count, ranks_unique_id, ranks_join,
     ranks_all_gather,
     ranks_broadcast,
 };

@@ -9,6 +9,15 @@
  * kernels found wrong in data. */
 asl_status engine_wait(void);
 
+/* What kernels that are done have found wrong in data. */
+asl_status engine_check_faults(void);
+
+/* Between host and device, csrc/cuda/transfer.cu */
+asl_status transfer_upload(void *to, const void *from, size_t bytes);
+asl_status transfer_download(void *to, const void *from, size_t bytes);
+asl_status transfer_fetch(const void *from, size_t bytes, int64_t *ticket);
+asl_status transfer_fetched(int64_t ticket, void *to, size_t bytes);
+
 /* Asynchronous memory, csrc/cuda/memory.cu: blocks are reused in the order of the queue. */
 asl_status memory_take(size_t bytes, void **out);
 void memory_give(void *block);

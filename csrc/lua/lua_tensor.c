@@ -1,4 +1,4 @@
-/* Tensors, scopes and memory in Lua. What can be written with ops is in lua/asl/tensor.lua. */
+/* Tensors and scopes in Lua. What can be written with ops is in lua/asl/tensor.lua. */
 #include "lua/lua_tensor.h"
 
 #include <math.h>
@@ -173,7 +173,7 @@ static asl_dtype check_dtype(lua_State *L, int arg, asl_dtype value) {
   return value;
 }
 
-static asl_device check_device(lua_State *L, int arg) {
+asl_device asl_lua_check_device(lua_State *L, int arg) {
   const char *name = luaL_optstring(L, arg, "cpu");
   asl_device device;
   if (!asl_device_from_name(name, &device)) luaL_error(L, "device must be \"cpu\" or \"cuda\", not \"%s\"", name);
@@ -190,7 +190,7 @@ static asl_tensor *push_new(lua_State *L, asl_dtype dtype, asl_shape shape, asl_
 /* ---- making ---------------------------------------------------------------------------------- */
 /* core.zeros(shape, dtype, device) */
 static int tensor_zeros(lua_State *L) {
-  asl_tensor *t = push_new(L, check_dtype(L, 2, ASL_F32), check_shape(L, 1), check_device(L, 3));
+  asl_tensor *t = push_new(L, check_dtype(L, 2, ASL_F32), check_shape(L, 1), asl_lua_check_device(L, 3));
   asl_lua_check(L, asl_fill(t, 0));
   return 1;
 }
@@ -386,7 +386,7 @@ static asl_tensor *push_contiguous(lua_State *L, int arg) {
 /* to_device(name) */
 static int tensor_to_device(lua_State *L) {
   asl_tensor *t = asl_lua_check_tensor(L, 1), *there;
-  asl_lua_check(L, asl_to_device(t, check_device(L, 2), &there));
+  asl_lua_check(L, asl_to_device(t, asl_lua_check_device(L, 2), &there));
   asl_lua_push_tensor(L, there);
   return 1;
 }
@@ -472,66 +472,6 @@ static int tensor_detach(lua_State *L) {
   return 1;
 }
 
-/* ---- memory of a device ("cpu") -------------------------------------------------------------- */
-static const asl_device_api *check_api(lua_State *L, int arg) {
-  const asl_device_api *api;
-  asl_lua_check(L, asl_device_open(check_device(L, arg), &api));
-  return api;
-}
-
-static int memory(lua_State *L) {
-  asl_memory m = check_api(L, 1)->memory();
-  lua_createtable(L, 0, 3);
-  lua_pushinteger(L, m.live);
-  lua_setfield(L, -2, "live");
-  lua_pushinteger(L, m.peak);
-  lua_setfield(L, -2, "peak");
-  lua_pushinteger(L, m.cached);
-  lua_setfield(L, -2, "cached");
-  return 1;
-}
-
-static int memory_reset_peak(lua_State *L) {
-  check_api(L, 1)->reset_peak();
-  return 0;
-}
-
-static int memory_trim(lua_State *L) {
-  lua_gc(L, LUA_GCCOLLECT);
-  check_api(L, 1)->trim();
-  return 0;
-}
-
-/* synchronise(device): returns when all its work is done. */
-static int synchronise(lua_State *L) {
-  asl_lua_check(L, check_api(L, 1)->synchronise());
-  return 0;
-}
-
-/* graph_begin(device), graph_end(device): device.h; nothing on a device without graphs. */
-static int graph_begin(lua_State *L) {
-  const asl_device_api *api = check_api(L, 1);
-  if (api->graph_begin) asl_lua_check(L, api->graph_begin());
-  return 0;
-}
-
-/* graph_counts(device) -> steps replayed as a graph, captured as one, given directly; nothing without graphs */
-static int graph_counts(lua_State *L) {
-  const asl_device_api *api = check_api(L, 1);
-  if (!api->graph_counts) return 0;
-  asl_graph_counts counts = api->graph_counts();
-  lua_pushinteger(L, counts.replayed);
-  lua_pushinteger(L, counts.captured);
-  lua_pushinteger(L, counts.direct);
-  return 3;
-}
-
-static int graph_end(lua_State *L) {
-  const asl_device_api *api = check_api(L, 1);
-  if (api->graph_end) asl_lua_check(L, api->graph_end());
-  return 0;
-}
-
 void asl_lua_open_tensor(lua_State *L) {
   static const luaL_Reg methods[] = {{"shape", tensor_shape},
                                      {"dtype", tensor_dtype},
@@ -559,13 +499,6 @@ void asl_lua_open_tensor(lua_State *L) {
                                        {"random", random_words},
                                        {"scope", scope_new},
                                        {"open_scopes", open_scopes},
-                                       {"memory", memory},
-                                       {"memory_reset_peak", memory_reset_peak},
-                                       {"memory_trim", memory_trim},
-                                       {"synchronise", synchronise},
-                                       {"graph_begin", graph_begin},
-                                       {"graph_end", graph_end},
-                                       {"graph_counts", graph_counts},
                                        {NULL, NULL}};
   const asl_device_api *cpu;
   asl_lua_check(L, asl_device_open(ASL_CPU, &cpu));

@@ -12,4 +12,7 @@ typedef struct asl_box {
   struct asl_box *previous, *next;
 } asl_box;
 
+/* The device named at `arg`, "cpu" where there is none; raises when the name is no device's. */
+asl_device asl_lua_check_device(lua_State *L, int arg);
+
 #endif

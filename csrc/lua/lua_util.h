@@ -37,7 +37,8 @@ const char *asl_lua_field_string(lua_State *L, int table, const char *key, const
 void asl_lua_register(lua_State *L, const char *name, const luaL_Reg list[]);
 
 /* Each file lua_X.c adds its functions to the core table on top of the stack. */
-void asl_lua_open_tensor(lua_State *L);    /* tensors, scopes, memory */
+void asl_lua_open_tensor(lua_State *L);    /* tensors, scopes */
+void asl_lua_open_device(lua_State *L);    /* memory, waiting, graphs, fetching */
 void asl_lua_open_ops(lua_State *L);       /* core.ops.NAME for every row of ops.def */
 void asl_lua_open_autograd(lua_State *L);  /* backward, gradient rules written in Lua */
 void asl_lua_open_system(lua_State *L);    /* threads, version, terminal, interrupts */

@@ -17,6 +17,7 @@ int luaopen_asl_core(lua_State *L) {
   asl_backend_register(ASL_CPU, cpu);
   lua_createtable(L, 0, 64);
   asl_lua_open_tensor(L);
+  asl_lua_open_device(L);
   asl_lua_open_ops(L);
   asl_lua_open_autograd(L);
   asl_lua_open_system(L);

@@ -2,7 +2,7 @@
  * is loaded when a device is first asked for, so that one program serves machines with and without.
  *
  * Work on a device is ordered: what is given to it runs in that order, possibly after the call has
- * returned. `download` and `synchronise` wait; nothing else does, giving memory back included. */
+ * returned. `download`, `fetched` and `synchronise` wait; nothing else does, giving memory back included. */
 #ifndef ASL_TENSOR_DEVICE_H
 #define ASL_TENSOR_DEVICE_H
 
@@ -15,7 +15,7 @@
 
 typedef enum asl_device { ASL_CPU, ASL_CUDA, ASL_EMU, ASL_DEVICES } asl_device;
 
-enum { ASL_UNIQUE_ID_BYTES = 128 };
+enum { ASL_UNIQUE_ID_BYTES = 128, ASL_FETCHES = 4096 };
 
 typedef struct asl_device_info {
   char name[128];      /* "NVIDIA H200" */
@@ -31,7 +31,7 @@ typedef struct asl_graph_counts {
   int64_t direct;   /* given piece by piece */
 } asl_graph_counts;
 
-/* What a device can do. The CPU has no graphs and joins no ranks: NULL. */
+/* What a device can do. The CPU fetches nothing, has no graphs and joins no ranks: NULL. */
 typedef struct asl_device_api {
   /* Memory, uninitialised. ASL_ENOMEM without a message: the caller collects, trims and asks again. */
   asl_status (*take)(size_t bytes, void **out);
@@ -44,6 +44,10 @@ typedef struct asl_device_api {
   asl_status (*upload)(void *to, const void *from, size_t bytes);
   asl_status (*download)(void *to, const void *from, size_t bytes);
   asl_status (*copy)(void *to, const void *from, size_t bytes);
+  /* A number of at most 8 bytes, for a host that runs ahead: fetch asks for it, in the order of the
+   * work; fetched waits for that moment and no longer. Of the newest ASL_FETCHES tickets. */
+  asl_status (*fetch)(const void *from, size_t bytes, int64_t *ticket);
+  asl_status (*fetched)(int64_t ticket, void *to, size_t bytes);
   asl_status (*synchronise)(void);
   void (*describe)(asl_device_info *info);
   const char *(*algorithms)(void); /* which of a library's algorithms are used, for the record; NULL: nothing to say */

@@ -43,7 +43,7 @@ typedef struct asl_tensor asl_tensor;
  * can normalises z as it loads it, and y is never stored; for any other reader y is computed once
  * (asl_settle() of ops.h). It stays after that, because gradients are taken from z. */
 typedef struct asl_pending {
-  asl_tensor *z;      /* f32, the shape of y */
+  asl_tensor *z;      /* f32 or bf16, the shape of y */
   asl_tensor *affine; /* f32 (3, C): mean, scale, beta */
   bool relu;
 } asl_pending;

@@ -123,18 +123,42 @@ local function assemble(fresh, learner, n, step, rows)
 end
 
 --- Repeats a step that went wrong with every op's result checked, to name the first one at fault.
-local function blame(self, batch, at)
+local function blame(self, update)
   core.check_finite(true)
-  local ok, message = pcall(self.learner.step, self.learner, batch, at)
+  local ok, message = pcall(self.learner.step, self.learner, update.batch, update)
   core.check_finite(false)
   local first = ok and "every op's result is finite: the loss or the gradient overflowed in their sum"
     or fault.cause(message)
-  fault.raise(("training is not finite at step %d of task %q: %s"):format(at.step, at.task.name, first),
+  fault.raise(("training is not finite at step %d of task %q: %s"):format(update.step, update.task.name, first),
     { level = 0, exit_code = fault.exit.not_finite,
       hint = "a smaller lr is the usual cure; the last checkpoint is from before it happened" })
 end
 
---- One update of a task: load, mix, learn, remember.
+--- Waits for the update that was begun last, if it is not yet known what came of it, and logs it.
+local function settle(self)
+  local update = self.begun
+  if not update then return end
+  self.begun = nil
+  local result = self.ledger:book("train", self.learner.end_step, self.learner, update.begun)
+  if result.not_finite then blame(self, update) end
+  for _, name in ipairs { "image", "label" } do update.batch[name]:release() end
+  self.run:log(update.before + update.step, { loss = result.loss, lr = result.lr, valid_pixels = result.valid,
+    replayed = update.replayed }, { task = update.task.name })
+  self.loss = result.loss
+end
+
+--- Notes how the plan of replay was met.
+local function note_replayed(self, batch)
+  local realised = self.realised
+  for _, task in ipairs(batch.tasks) do
+    realised.rows = realised.rows + 1
+    realised.counts[task] = (realised.counts[task] or 0) + 1
+  end
+  realised.batch_rows = realised.batch_rows + (self.learner.replaying and self.cfg.batch or 0)
+end
+
+--- One update of a task: load, mix, learn, remember. A GPU computes it while the next one is made ready: what came of
+--- it is known when that one has been begun.
 local function train_step(self, source, at)
   local scope <close> = core.scope()
   local learner, cfg = self.learner, self.cfg
@@ -142,18 +166,15 @@ local function train_step(self, source, at)
   local n = learner:replayed_before(at.step + 1) - learner:replayed_before(at.step)
   local batch = profile.call("mix", assemble, fresh, learner, n, at.before + at.step, cfg.batch)
   local bytes = self.ledger.step_bytes -- what shards take is the same for any number of ranks
-  local result = self.ledger:book("train", self.ledger.step, self.ledger, learner.step, learner, batch, at)
-  self.ledger.step_bytes = math.max(bytes, result.bytes)
-  if result.not_finite then blame(self, batch, at) end
+  local begun = self.ledger:book("train", self.ledger.step, self.ledger, learner.begin_step, learner, batch, at)
+  self.ledger.step_bytes = math.max(bytes, begun.bytes)
+  settle(self)
+  self.begun = { begun = begun, batch = batch, replayed = n, task = at.task, step = at.step, updates = at.updates,
+    before = at.before, all = at.all }
+  scope:keep(batch.image, batch.label)
   profile.call("remember", learner.after_step, learner, batch)
-  for _, task in ipairs(batch.tasks) do
-    self.realised.rows = self.realised.rows + 1
-    self.realised.counts[task] = (self.realised.counts[task] or 0) + 1
-  end
-  self.realised.batch_rows = self.realised.batch_rows + (learner.replaying and cfg.batch or 0)
-  self.run:log(at.before + at.step, { loss = result.loss, lr = result.lr, valid_pixels = result.valid, replayed = n },
-    { task = at.task.name })
-  return result
+  note_replayed(self, batch)
+  if self.at_once or self.run.window then settle(self) end
 end
 
 -- ---- checkpoints ------------------------------------------------------------------------------
@@ -166,6 +187,7 @@ local function ledger_of_all(self)
 end
 
 local function save(self, position)
+  settle(self)
   profile.call("checkpoint", self.run.checkpoint, self.run, position.done, {
     position = position, learner = self.learner:state(), rows = self.evaluator.rows, ledger = ledger_of_all(self),
     realised = self.realised,
@@ -221,14 +243,15 @@ local function train_task(self, i, task, position)
   for t = position.step + 1, at.updates do
     at.step = t
     if self.run.window then self.run.window:before(at.before + t) end
-    local result = profile.call("update", train_step, self, source, at)
+    profile.call("update", train_step, self, source, at)
     position.step, position.done = t, position.before + t
-    bar:update(t, { loss = result.loss })
+    bar:update(t, { loss = self.loss })
     self.run:status { step = position.done, task = task.name }
     if t % cfg.checkpoint_every == 0 and t < at.updates then save(self, position) end
     report_profile(self, position, bar)
     stop_if_asked(self, position)
   end
+  settle(self)
   bar:finish()
   learner:after_task(i, task)
 end
@@ -302,7 +325,7 @@ function continual.learn(run, scenario, learner, cfg)
     run = run, scenario = scenario, learner = learner, cfg = cfg, loader = loader, ledger = ledger.new(),
     augment = augmentation(cfg), test_size = test_size, tasks = learner:tasks(scenario), all_updates = 0,
     evaluator = evaluator.new { tests = scenario.tests, classes = scenario.classes, loader = loader, size = test_size },
-    realised = { rows = 0, batch_rows = 0, counts = {} },
+    realised = { rows = 0, batch_rows = 0, counts = {} }, at_once = learner.net.flat:device() == "cpu",
   }
   for _, task in ipairs(self.tasks) do self.all_updates = self.all_updates + updates_of(task, cfg) end
   self.progress = function(label, total, first)

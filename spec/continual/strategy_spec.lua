@@ -215,6 +215,32 @@ describe("one update", function()
     assert.equal(statistics "joint", statistics "split")
   end)
 
+  it("may be begun before the one before it is ended", function()
+    local apart, ahead = learner "naive", learner "naive"
+    local batches = { batch_of(4), batch_of(4, { seed = 8 }) }
+    local expected = { apart:step(batches[1], AT), apart:step(batches[2], AT) }
+    local first = ahead:begin_step(batches[1], AT)
+    local second = ahead:begin_step(batches[2], AT)
+    assert.same(expected, { ahead:end_step(first), ahead:end_step(second) })
+    assert.equal(apart.net:digest(), ahead.net:digest())
+  end)
+
+  it("begun after one that is not finite changes nothing until that is known", function()
+    local self = learner "naive"
+    self:step(batch_of(4), AT)
+    local before = self.net.flat:digest()
+    local weight = self.net.flat:slice(1, 1, 1)
+    local value = weight:item()
+    weight:fill_(0 / 0)
+    local bad = self:begin_step(batch_of(4), AT)
+    weight:fill_(value)
+    self:begin_step(batch_of(4), AT)
+    assert.equal(before, self.net.flat:digest())
+    assert.is_true(self:end_step(bad).not_finite)
+    assert.is_nil(self:step(batch_of(4), AT).not_finite)
+    assert.not_equal(before, self.net.flat:digest())
+  end)
+
   it("that is not finite leaves weights and optimiser alone and says so", function()
     local self = learner "naive"
     self.net.flat:slice(1, 1):fill_(1 / 0)

@@ -49,6 +49,40 @@ describe("a tensor on a device", devices.body(busted, function(device)
       ("add: a is on cpu, b on %s"):format(device))
   end)
 
+  it("is brought there in pieces, and many in a row, each with its own bytes", function()
+    local large = asl.rand({ 35 * 2 ^ 20 // 1 }, { seed = 3 }) -- more than is staged at once
+    assert.equal(large:digest(), large:to(device):digest())
+    local there, here = {}, {}
+    for i = 1, 40 do
+      here[i] = asl.rand({ 1 << 20 }, { seed = i })
+      there[i] = here[i]:to(device)
+    end
+    for i = 1, 40 do assert.equal(here[i]:digest(), there[i]:digest()) end
+  end)
+
+  it("that is one number can be asked for now and read later", function()
+    for _, dtype in ipairs { "f32", "f64", "i64" } do
+      local t = asl.tensor({ 7 }, { dtype = dtype }):to(device)
+      local before = core.fetch(t)
+      t:fill_(9)
+      local after = core.fetch(t)
+      t:fill_(11)
+      assert.same({ 7, 9, 11 }, { before(), after(), t:item() })
+      assert.equal(dtype == "i64" and "integer" or "float", math.type(before()))
+    end
+    assert.has_error(function() core.fetch(asl.zeros({ 2 }, { device = device })) end,
+      "fetch takes one number, f32, f64 or i64, not f32 2")
+  end)
+
+  it("asked for is forgotten when many others were", function()
+    local t = asl.tensor(1):to(device)
+    local first = core.fetch(t)
+    local last
+    for _ = 1, 4096 do last = core.fetch(t) end
+    assert.equal(1, last())
+    assert.error_matches(first, "fetch %d+ is forgotten: only the newest 4096 are kept")
+  end)
+
   it("holds bf16, rounded to nearest even", function()
     local t = asl.tensor { 1, 1 + 2 ^ -8, 1 + 3 * 2 ^ -8, -2.5, 1e38, 0 / 0 }
     local there = t:to(device):to("bf16")

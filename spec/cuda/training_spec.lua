@@ -62,6 +62,15 @@ describe("a run on a device", devices.body(busted, function(device)
     assert.same(whole, trial.truth(path))
   end)
 
+  it("that is no longer finite is stopped where the cpu stops it, with the same words", function()
+    local there, here = trial.run(new_runs(), { on_device, "lr=1e30" }), trial.run(new_runs(), { "lr=1e30" })
+    assert.equal(76, there.code, there.err)
+    assert.matches("training is not finite at step 2 of task", there.err)
+    assert.equal(here.err:match "training is not finite at step %d of task %S+", there.err:match
+      "training is not finite at step %d of task %S+")
+    assert.matches("is not finite %(", there.err)
+  end)
+
   it("in bf16 is close to f32", function()
     local result = trial.run(new_runs(), { on_device, "precision=bf16", "updates=3" })
     assert.equal(0, result.code, result.err)

@@ -90,6 +90,7 @@ function strategy.define(name, defaults)
         self.lockstep = lockstep.new(self.net, self.shards)
       end
       self.optim:bind(self.net)
+      self.failed = tensor.zeros({}, { device = self.net.flat:device() }) -- not finite once an update is not
       return setmetatable(self, class)
     end,
   })
@@ -160,12 +161,12 @@ end
 
 local MOST_PARTS = 2 -- of a shard
 
---- Together: the losses of all parts added up in the order of shards.
-local function total_of(losses, own)
+--- Together: the losses of all parts added up in the order of shards, given what reads this rank's.
+local function total_of(losses)
   local list, total = {}, 0
-  for s = own[1], own[2] do
-    list[#list + 1] = #losses[s]
-    for k = 1, MOST_PARTS do list[#list + 1] = losses[s][k] and losses[s][k]:item() or 0 end
+  for _, of_shard in ipairs(losses) do
+    list[#list + 1] = #of_shard
+    for k = 1, MOST_PARTS do list[#list + 1] = of_shard[k] and of_shard[k]() or 0 end
   end
   for _, of_rank in ipairs(ranks.gather_numbers(list)) do
     for at = 1, #of_rank, MOST_PARTS + 1 do
@@ -220,15 +221,17 @@ end
 
 --- Everything of an update that is computed on the device; nothing is read here, so that it may run later, as one graph.
 --- Returns the losses by shard and part, and a number that is finite when all of them and the gradient are; when it is
---- not, the optimiser has left the weights as they were.
+--- not, the optimiser has left the weights as they were, and leaves them so in every update that is begun before somebody
+--- has looked.
 local function compute(self, parts, valid, factor)
   local net = self.net
   local losses, bytes = (self.batch_norm == "synchronised" and together or apart)(self, parts, valid)
-  local guard = net.flat_gradient:sum()
+  local guard = net.flat_gradient:sum() + self.failed * 0
   for _, of_shard in pairs(losses) do
     for _, value in ipairs(of_shard) do guard = guard + value end
   end
   profile.call("optimiser", self.optim.step, self.optim, factor, guard)
+  self.failed:copy_(guard)
   return losses, guard, bytes
 end
 
@@ -240,7 +243,12 @@ end
 ---@param at { step: integer, updates: integer, before: integer, all: integer }
 ---@return { loss: number, valid: integer, lr: number, bytes: integer, not_finite: boolean? }  bytes: the most tensor
 ---   memory a shard took; not_finite: the loss or the gradient is not, and the weights are as they were
-function Strategy:step(batch, at)
+function Strategy:step(batch, at) return self:end_step(self:begin_step(batch, at)) end
+
+--- The first half of step(): gives the update to the device and does not wait for it. The next may be begun before this
+--- one is ended.
+---@return table begun  for end_step()
+function Strategy:begin_step(batch, at)
   local scope <close> = core.scope()
   local own, ranges = { shards.own(self.shards) }, shards.ranges(#batch.replayed, self.shards)
   local factor, parts, device = schedule_factor(self, at), {}, self.net:train().flat:device()
@@ -250,11 +258,25 @@ function Strategy:step(batch, at)
   if self.graph then core.graph_begin(device) end
   local losses, guard, bytes = compute(self, parts, valid, factor)
   if self.graph then core.graph_end(device) end
-  local total = total_of(losses, own)
-  local not_finite = not (is_finite(total) and is_finite(guard:item())) or nil
-  if not_finite then self.optim.steps = self.optim.steps - 1 end
-  return { loss = total, valid = valid:item(), lr = self.optim.lr * factor, bytes = bytes,
-    not_finite = not_finite }
+  local readers = {}
+  for s = own[1], own[2] do
+    local of_shard = {}
+    for k, value in ipairs(losses[s]) do of_shard[k] = core.fetch(value) end
+    readers[#readers + 1] = of_shard
+  end
+  return { losses = readers, guard = core.fetch(guard), valid = core.fetch(valid), lr = self.optim.lr * factor,
+    bytes = bytes }
+end
+
+--- The second half: waits for an update, and says what came of it. In the order they were begun.
+function Strategy:end_step(begun)
+  local total = total_of(begun.losses)
+  local not_finite = not (is_finite(total) and is_finite(begun.guard())) or nil
+  if not_finite then
+    self.optim.steps = self.optim.steps - 1
+    self.failed:fill_(0)
+  end
+  return { loss = total, valid = begun.valid(), lr = begun.lr, bytes = begun.bytes, not_finite = not_finite }
 end
 
 -- ---- checkpoints ------------------------------------------------------------------------------
