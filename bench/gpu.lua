@@ -52,12 +52,14 @@ local function training(case)
   learner.graph = case.graph
   local batch = { image = pictures(case.batch, case.size), label = labels(case.batch, case.size), replayed = {} }
   for row = 1, case.batch do batch.replayed[row] = false end
-  local step = 0
+  local step, begun = 0, nil
   core.memory_trim(device)
   core.memory_reset_peak(device)
   local seconds = seconds_of(function()
     step = step + 1
-    learner:step(batch, { step = step, updates = 1 << 30, before = 0, all = 1 << 30 })
+    local before = begun
+    begun = learner:begin_step(batch, { step = step, updates = 1 << 30, before = 0, all = 1 << 30 })
+    if before then learner:end_step(before) end -- the host is one update ahead, as in asl.continual
   end)
   return { seconds = seconds, images_per_second = case.batch / seconds, peak_bytes = core.memory(device).peak }
 end
