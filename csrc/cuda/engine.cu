@@ -112,10 +112,9 @@ static void describe(asl_device_info *info) {
 }
 
 static const asl_device_api api = {
-    memory_take, memory_give, memory_held, memory_reset_peak, memory_trim, transfer_upload,
-    transfer_download, queue_copy, transfer_fetch, transfer_fetched, engine_wait, describe, conv_algorithms, queue_begin, queue_end, queue_count, ranks_unique_id, ranks_join,
-    ranks_all_gather,
-    ranks_broadcast,
+    memory_take, memory_give, memory_held, memory_reset_peak, memory_trim, transfer_upload, transfer_download,
+    queue_copy, transfer_fetch, transfer_fetched, engine_wait, describe, conv_algorithms, queue_begin, queue_end,
+    queue_count, ranks_unique_id, ranks_join, ranks_all_gather, ranks_broadcast,
 };
 
 enum { LEAST_MAJOR = 7, LEAST_MINOR = 5 }; /* what the kernels are compiled for: CMakeLists.txt */
