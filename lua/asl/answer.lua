@@ -12,11 +12,7 @@ local answer = {}
 -- ---- pictures ---------------------------------------------------------------------------------
 
 --- Positions of the test pictures that are shown: evenly spread.
-local function shown_positions(data, n)
-  local positions = {}
-  for k = 1, math.min(n, #data) do positions[k] = math.floor((k - 0.5) * #data / n) + 1 end
-  return positions
-end
+local function shown_samples(data, n) return n == 0 and data:take(0) or data:spread(n) end
 
 local function picture_name(j, k, what)
   return ("test%d-%d-%s"):format(j, k, what)
@@ -29,9 +25,10 @@ end
 function answer.keep_pictures(self, after, step)
   local net, colours = self.learner.net, self.scenario.colours
   for j, test in ipairs(self.scenario.tests) do
-    for k, position in ipairs(shown_positions(test.data, self.cfg.pictures)) do
+    local shown = shown_samples(test.data, self.cfg.pictures)
+    for k = 1, #shown do
       local scope <close> = core.scope()
-      local sample = self.loader:wait(self.loader:request { rows = { { dataset = test.data, position = position } },
+      local sample = self.loader:wait(self.loader:request { rows = { { dataset = shown, position = k } },
         size = self.test_size, planes = { "image", "label" }, seed = 0, step = 0 })
       local function keep(what, image) self.run:picture(step, picture_name(j, k, what), image, { task = after }) end
       if step == 0 then
@@ -51,7 +48,7 @@ end
 local function strips(run, scenario, cfg, columns)
   local rows = {}
   for j, test in ipairs(scenario.tests) do
-    for k in ipairs(shown_positions(test.data, cfg.pictures)) do
+    for k = 1, #shown_samples(test.data, cfg.pictures) do
       local cells = { { label = "image", file = picture_file(run, j, k, "image", 0) },
         { label = "truth", file = picture_file(run, j, k, "truth", 0) } }
       for _, column in ipairs(columns) do

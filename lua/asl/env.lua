@@ -41,12 +41,13 @@ end
 --- Where a data set lies: the given path if there is one, else the environment's entry.
 ---@param name string   "camvid"
 ---@param given string  from the configuration; "" = not given
+---@param key string|nil  the configuration's key for it; default "data"
 ---@return string path
 ---@error neither is there, saying what to write where
-function env.path(name, given)
+function env.path(name, given, key)
   if given ~= "" then return given end
   return env.get(name) or fault.raise(("where is %s?"):format(name), { level = 0, exit_code = fault.exit.usage,
-    hint = ("write data=DIRECTORY on the command line, or %s = \"DIRECTORY\" into %s"):format(name,
+    hint = ("write %s=DIRECTORY on the command line, or %s = \"DIRECTORY\" into %s"):format(key or "data", name,
       file or "an environment file (--env FILE or $ASL_ENV)") })
 end
 

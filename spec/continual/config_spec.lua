@@ -99,6 +99,8 @@ describe("the environment", function()
     assert.equal(('write data=DIRECTORY on the command line, or camvid = "DIRECTORY" into %s/env.lua'):format(dir),
       problem.hint)
     assert.equal(64, problem.exit_code)
+    assert.matches("^write hypersim=DIRECTORY on the command line, or mlhypersim = ",
+      problem_of(env.path, "mlhypersim", "", "hypersim").hint)
   end)
 
   it("must be a file that returns a table", function()

@@ -47,6 +47,31 @@ describe("a data set", function()
     assert.error_matches(function() set:subset { 1, 1 } end, 'both "set/image/1"')
   end)
 
+  it("gives samples that are evenly spread", function()
+    assert.same({ 4 }, set:spread(1).frames)
+    assert.same({ 2, 5 }, set:spread(2).frames)
+    assert.same({ 1, 3, 4, 6 }, set:spread(4).frames)
+    for n = 1, 5 do assert.equal(n, #set:spread(n)) end
+    for _, n in ipairs { 0, 6, 7 } do assert.equal(set, set:spread(n)) end
+    assert.error_matches(function() set:spread(-1) end, "set: spread needs a whole number from 0, not %-1")
+    assert.error_matches(function() set:spread(0.5) end, "set: spread needs a whole number from 0, not 0%.5")
+  end)
+
+  it("is cut in time by frames or by their share", function()
+    for _, case in ipairs { { 2, 1, 3, { 5, 6 } }, { 2.0, 0, 4, { 5, 6 } }, { 0.34, 1, 3, { 5, 6 } }, { 0.33, 1, 4, { 6 } },
+      { 0.1, 2, 3, { 6 } } } do
+      local train, test = set:split { test = case[1], gap = case[2] }
+      assert.equal(case[3], #train)
+      assert.same(case[4], test.frames)
+    end
+    for _, test in ipairs { 0, -1, 1.5 } do
+      assert.error_matches(function() set:split { test = test } end,
+        "set: split needs test frames or a share below 1, and gap >= 0, not " .. tostring(test):gsub("%p", "%%%0") .. " and 1")
+    end
+    assert.error_matches(function() set:split { test = 0.9, gap = 1 } end,
+      'sequence "image" has 6 frames, too few for 5 to test on and a gap of 1')
+  end)
+
   it("joins others, whose rows keep their source", function()
     local other = asl.data.folder { root = root, list = root .. "/list.txt", classes = { "a", "b", "c" }, name = "other" }
     local both = set:take(2):join(other:take(1))

@@ -129,6 +129,7 @@ describe("asl.data.scannet", function()
       'no scan of scene0011_00 and the split "train" %(it is in "val"%)')
     assert.error_matches(function() open { scans = { 11 } } end, 'no scan of scene0011 and the split "train" %(it is in "val"%)')
     assert.error_matches(function() open { scans = { 0, 7 } } end, 'no scan of scene0007 and the split "train"$')
+    assert.error_matches(function() open { split = "all", scans = { 7 } } end, 'no scan of scene0007 and the split "all"$')
     assert.error_matches(function() open { scans = { "scene1" } } end,
       'scans: "scene1"; each is a name like "scene0000_00" or the number of a scene')
     assert.error_matches(function() open { split = "test" } end, 'holds no folder of a scan of the split "test"')

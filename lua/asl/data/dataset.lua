@@ -157,6 +157,19 @@ function Dataset:take(n)
   return self:subset(positions)
 end
 
+--- At most n samples, evenly spread over the data set.
+---@param n integer  0: all
+---@return asl.Dataset
+function Dataset:spread(n)
+  if math.type(n) ~= "integer" or n < 0 then
+    error(("%s: spread needs a whole number from 0, not %s"):format(self.name, tostring(n)), 2)
+  end
+  if n == 0 or n >= #self.ids then return self end
+  local positions = {}
+  for i = 1, n do positions[i] = (2 * i - 1) * #self.ids // (2 * n) + 1 end
+  return self:subset(positions)
+end
+
 --- The names of the sequences, in order of appearance, and the number of samples of each.
 ---@return string[] names
 ---@return table<string, integer> counts
@@ -206,23 +219,25 @@ end
 
 --- Cuts every sequence in time: its last frames to test on, the first ones to learn from, and between them a gap of frames
 --- that are not used, so that no test frame has a training frame for its neighbour.
----@param given { test: integer, gap?: integer }  frames per sequence; gap 1
+---@param given { test: number, gap?: integer }  test: frames per sequence, or, below 1, their share of each sequence, rounded
+---   down, at least one; gap: frames per sequence, 1
 ---@return asl.Dataset train
 ---@return asl.Dataset test
 --- Errors: a sequence too short to leave a frame to learn from.
 function Dataset:split(given)
-  local o = options.check(self.name .. ":split", given, { test = options.require "integer", gap = 1 })
-  if o.test < 1 or o.gap < 0 then
-    error(("%s: split needs test >= 1 and gap >= 0, not %d and %d"):format(self.name, o.test, o.gap), 2)
+  local o = options.check(self.name .. ":split", given, { test = options.require "number", gap = 1 })
+  if o.test <= 0 or o.test > 1 and o.test % 1 ~= 0 or o.gap < 0 then
+    error(("%s: split needs test frames or a share below 1, and gap >= 0, not %s and %d"):format(self.name, o.test, o.gap), 2)
   end
   local names, of = positions_by_sequence(self)
   local train, test = {}, {}
   for _, name in ipairs(names) do
     local positions = of[name]
-    local first_test = #positions - o.test + 1
+    local held_out = math.max(1, math.floor(o.test < 1 and o.test * #positions or o.test))
+    local first_test = #positions - held_out + 1
     if first_test - o.gap < 2 then
       error(("%s: sequence %q has %d frames, too few for %d to test on and a gap of %d"):format(self.name, name, #positions,
-        o.test, o.gap), 2)
+        held_out, o.gap), 2)
     end
     table.move(positions, 1, first_test - o.gap - 1, #train + 1, train)
     table.move(positions, first_test, #positions, #test + 1, test)

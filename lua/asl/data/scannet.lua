@@ -77,7 +77,7 @@ local function scans_of(o)
     if not found[name] then
       local split = splits[#name == 9 and name .. "_00" or name]
       files.bad("%s: %s: no scan of %s and the split %q%s", WHERE, o.root, name, o.split,
-        split and split ~= o.split and (" (it is in %q)"):format(split) or "")
+        o.split ~= "all" and split and split ~= o.split and (" (it is in %q)"):format(split) or "")
     end
   end
   if #scans == 0 then files.bad("%s: %s holds no folder of a scan of the split %q", WHERE, o.root, o.split) end
