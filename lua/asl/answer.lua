@@ -11,7 +11,7 @@ local answer = {}
 
 -- ---- pictures ---------------------------------------------------------------------------------
 
---- Positions of the test pictures that are shown: evenly spread.
+--- The test pictures that are shown, evenly spread.
 local function shown_samples(data, n) return n == 0 and data:take(0) or data:spread(n) end
 
 local function picture_name(j, k, what)
