@@ -1,12 +1,18 @@
 #include "data/loader.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LOADER_THREADS = 64, MESSAGE_BYTES = 1024 };
+enum {
+  MAX_LOADER_THREADS = 64,
+  MESSAGE_BYTES = 1024,
+  KEPT_BUFFER = 1 << 25, /* the largest that glibc keeps */
+  KEPT_BYTES = 1 << 27,  /* of an arena */
+};
 
 typedef struct batch {
   struct batch *next;
@@ -100,12 +106,21 @@ static void *work(void *argument) {
   return NULL;
 }
 
+/* Every row takes and gives back buffers of some megabytes. malloc would return each to the system,
+ * and the next row would wait for its pages to be cleared again, about as long as it takes to decode
+ * a picture. */
+static void keep_buffers(void) {
+  mallopt(M_MMAP_THRESHOLD, KEPT_BUFFER);
+  mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+}
+
 asl_status asl_loader_new(int threads, asl_loader **out) {
   if (threads < 0 || threads > MAX_LOADER_THREADS)
     return asl_fail(ASL_EINVAL, "%d loader threads; there can be 0 to %d", threads,
                     MAX_LOADER_THREADS);
   asl_loader *loader = calloc(1, sizeof *loader);
   if (!loader) return asl_fail(ASL_ENOMEM, "no memory for a loader");
+  keep_buffers();
   pthread_mutex_init(&loader->lock, NULL);
   pthread_cond_init(&loader->work, NULL);
   pthread_cond_init(&loader->progress, NULL);

@@ -46,6 +46,8 @@ void asl_lua_open_interrupt(lua_State *L); /* ... called by it: SIGINT and SIGTE
 void asl_lua_open_io(lua_State *L);        /* files, JSON, digests, checkpoint container */
 void asl_lua_open_data(lua_State *L);      /* pictures, sources, loader, augmentation, order */
 void asl_lua_open_formats(lua_State *L);   /* flow, depth, masks, .sens, sources of them */
+void asl_lua_open_hdf5_sources(lua_State *L); /* sources of HDF5 files */
+void asl_lua_open_hdf5(lua_State *L);      /* HDF5 files */
 void asl_lua_open_rooms(lua_State *L);     /* the procedural data set */
 void asl_lua_open_profile(lua_State *L);   /* spans of time, the roofline */
 void asl_lua_open_dist(lua_State *L);      /* ranks */

@@ -4,6 +4,7 @@
 
 #include "cpu/backends.h"
 #include "lua/lua_packed.h"
+#include "lua/lua_staging.h"
 #include "lua/lua_util.h"
 #include "ops/ops.h"
 
@@ -24,8 +25,11 @@ int luaopen_asl_core(lua_State *L) {
   asl_lua_open_io(L);
   asl_lua_open_data(L);
   asl_lua_open_formats(L);
+  asl_lua_open_hdf5(L);
+  asl_lua_open_hdf5_sources(L);
   asl_lua_open_packed(L);
   asl_lua_open_survey(L);
+  asl_lua_open_staging(L);
   asl_lua_open_rooms(L);
   asl_lua_open_profile(L);
   asl_lua_open_dist(L);

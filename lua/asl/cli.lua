@@ -15,6 +15,9 @@ usage: asl FILE.lua [key=value ...]   run an experiment or a script
        asl                            a prompt (or the lines of standard input)
        asl help [WORD]                what a word of asl means
        asl data labels [TABLE]        the label tables; one with its ids, colours and names
+       asl data check PATH            what data set lies there, and whether every file of it is sound
+       asl data pack KIND key=value ... DIR
+                                      a data set decoded once, in one file in DIR that is read at the speed of memory
        asl weights FILE               what is in a file of weights (.pth, .pt, .ckpt, .safetensors)
 
 options:
@@ -23,6 +26,7 @@ options:
   --trace        show the whole stack with an error
   --updates A-B  updates of an experiment to profile (4-13), after which it is saved and ends
   --all          all layers in the profile, not only the slowest 25
+  --out DIR      where asl data check writes what it found (./check-NAME)
   --ranks N      train in N processes on this machine, each computing its part of every update (asl help ranks)
   --version      build, libraries, devices
   --help         this text
@@ -31,8 +35,10 @@ options:
 key=value replaces a value of the experiment's config: updates=30 lr=1e-3 flag=true size=96,128 name="a,b"
 exit codes: 0 done, 64 usage, 65 bad data, 70 error, 74 i/o, 75 stopped and saved, 76 not finite, 77 manifest mismatch]]
 
-local options = { "--runs", "--env", "--updates", "--all", "--ranks", "--trace", "--version", "--help", "-e", "-h" }
-local with_value = { ["--runs"] = "runs", ["--env"] = "env", ["--updates"] = "updates", ["--ranks"] = "ranks" }
+local options = { "--runs", "--env", "--updates", "--all", "--out", "--ranks", "--trace", "--version", "--help", "-e", "-h" }
+local with_value = {
+  ["--runs"] = "runs", ["--env"] = "env", ["--updates"] = "updates", ["--ranks"] = "ranks", ["--out"] = "out",
+}
 local flags = { ["--trace"] = true, ["--version"] = true, ["--help"] = true, ["--all"] = true }
 local commands = {}
 
@@ -106,7 +112,7 @@ end
 
 --- Reads the command line.
 ---@param arguments string[]
----@return table parsed  { command, positional = {...}, passed = after "--", code, runs, env, updates, ranks, trace, all,
+---@return table parsed  { command, positional = {...}, passed = after "--", code, runs, env, updates, ranks, out, trace, all,
 ---   version, help }
 function cli.parse(arguments)
   local parsed, i = { positional = {}, passed = {} }, 1
@@ -247,15 +253,8 @@ function commands.runs(parsed)
 end
 
 function commands.data(parsed)
-  local what, name = parsed.positional[1], parsed.positional[2]
-  if what ~= "labels" or #parsed.positional > 2 then
-    bad_usage("data takes labels and at most the name of a table", "asl data labels; asl data labels nyu40")
-  end
-  local core, labels = require "asl.core", require "asl.labels"
-  local depth = os.getenv("COLORTERM")
-  local colour = core.isatty("stdout") and (os.getenv("NO_COLOR") or "") == "" and (depth == "truecolor" or depth == "24bit")
-  print(name and labels.text(labels.load(name), { colour = colour }) or labels.list_text())
-  return 0
+  use_env(parsed)
+  return require("asl.data.command").run(parsed)
 end
 
 function commands.weights(parsed)
@@ -335,6 +334,7 @@ local function dispatch(parsed, arguments)
   if (parsed.updates or parsed.all) and parsed.command ~= "profile" then
     bad_usage((parsed.updates and "--updates" or "--all") .. " is for asl profile")
   end
+  if parsed.out and parsed.command ~= "data" then bad_usage("--out is for asl data check") end
   local code = start_ranks(parsed, arguments)
   if code then
     return code

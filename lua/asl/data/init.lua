@@ -1,7 +1,11 @@
 --- Data: data sets, loader threads, augmentation, the order of samples.
+---
+--- The root of every data set may also be a pack of it, or a folder of packs (asl.data.pack, `asl data pack`); rooms, which needs
+--- no root, takes one for that.
 
 local core = require "asl.core"
 local nearest = require "asl.nearest"
+local options = require "asl.options"
 
 local data = {}
 
@@ -205,6 +209,25 @@ end
 function data.order(seed, epoch, n, position)
   return core.order(seed, epoch, n, position)
 end
+
+--- Decodes every sample of a data set once and writes them to one file, which is read at the speed of memory. The
+--- constructor opens it: its root (file, of sens) is then the pack or a folder of packs, its other options those given here;
+--- size may be left out. Samples have the same bits as those that are decoded. A call that was killed is gone on with by the
+--- same call, to the same bytes.
+---@param given table  named arguments:
+---   kind (string): the constructor, "cityscapes"; options (table): its arguments;
+---   out (string): the folder for the pack, which is called after the data set; quiet (boolean, default false)
+---@return string path  of the pack
+--- Errors: what the constructor raises; a sample that cannot be decoded, naming it; a disk without room; a pack of other options
+--- in its place.
+function data.pack(given)
+  local packed = require "asl.data.packed"
+  return packed.write(options.check("asl.data.pack", given, {
+    kind = options.require "string", options = options.require "table", out = options.require "string", quiet = false,
+  }))
+end
+
+require("asl.data.packed").hook(data)
 
 return setmetatable(data, {
   __index = function(self, name)
