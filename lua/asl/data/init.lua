@@ -52,6 +52,40 @@ function data.rooms(given)
   return require("asl.data.rooms").new(given)
 end
 
+--- NYU Depth V2: the 1449 labelled frames, from nyu_depth_v2_labeled.mat or folders of PNGs (forms: asl.data.nyuv2's module).
+--- Sequences are the scenes, frames count from 1. "val" is cut from the official train by scene: 718, 77, 654 frames.
+--- require("asl.data.nyuv2").scene_types(set) lists kinds of room with their counts.
+---@param given table  named arguments:
+---   root (string): the .mat, or a folder; form ("mat", "split", "image", "flat"): where a folder has several;
+---   split ("train", "val", "test", "all"); scenes, scene_types (string[]): only these; classes: "nyu40", "nyu13";
+---   depth ("filled", "raw"); labels, geometry (boolean, default true): label; depth and intrinsics;
+---   frames (string): TSV with index, split, scene_type, scene (default: nyuv2_frames.tsv beside the data, else built in);
+---   label_folder, label_ids (string), depth_coding: of folders, where they are not what the form says;
+---   size (integer[2]): height and width every sample is resized to when loaded
+---@return asl.Dataset
+--- Errors: several forms; names or scenes in the file that are not the tables'; a file that is missing; a scene that is not in
+--- the split; when decoding, a label that is not in the table, a depth that is negative or not finite.
+function data.nyuv2(given)
+  return require("asl.data.nyuv2").new(given)
+end
+
+--- ML-Hypersim. Sequences are the trajectories ("ai_001_001/cam_00"); splits are the official v1, by scene, without what it
+--- leaves out. Depth is along z, from distances; K may have a skew (31 scenes); see asl.data.hypersim's module.
+---@param given table  named arguments:
+---   root (string): the folder of ai_001_001, ...; split ("train", "val", "test", "all": whatever is there);
+---   scenes, cameras, scene_types (string[]), volumes (integer[]): only these; every (integer, default 1);
+---   picture ("tonemapped": of color.hdf5 by the toolkit's rule; "preview": frame.*.tonemap.jpg); valid ("rendered": its scale
+---     is that of pixels with a render_entity_id; "all"); classes: "nyu40", "nyu13";
+---   labels, geometry (boolean, default true): label; depth, intrinsics, pose; tracked (boolean, default false): only frames
+---     whose orientation is a rotation; camera_parameters (string): a table instead of metadata_camera_parameters.csv in root
+---     or the built-in one; size (integer[2]): height and width every sample is resized to when loaded
+---@return asl.Dataset
+--- Errors: a file that is missing; metres per unit that disagree; what was asked for and is not there; when decoding, sizes
+--- that differ, an unknown id, a negative distance, a colour that is no number, a pose that is none.
+function data.hypersim(given)
+  return require("asl.data.hypersim").new(given)
+end
+
 --- Cityscapes with its 19 classes: leftImg8bit/SPLIT/CITY/..._leftImg8bit.png and gtFine/SPLIT/CITY/..._gtFine_labelIds.png,
 --- 2048x1024. Sequences are the cities, frames count 1000000 times the camera's sequence plus its frame.
 ---@param given table  named arguments:

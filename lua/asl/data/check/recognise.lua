@@ -227,8 +227,8 @@ local function find_hypersim(path)
   if not has_constructor "hypersim" then return {} end
   for _, name in ipairs(folders_in(path)) do
     if name:find "^ai_%d%d%d_%d%d%d$" then
-      return each_split("hypersim", path, { { geometry = false }, { picture = "preview" },
-        { picture = "preview", geometry = false }, { picture = "preview", geometry = false, labels = false } })
+      return each_split("hypersim", path, { { geometry = false }, { valid = "all", geometry = false },
+        { picture = "preview" }, { picture = "preview", geometry = false }, { picture = "preview", geometry = false, labels = false } })
     end
   end
   return {}
