@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bf16.h"
+#include "base/f16.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "weight files hold little-endian numbers, read as they lie in memory"
@@ -80,16 +81,6 @@ asl_status asl_file_array_extent(const asl_file_array *array, int64_t *count, in
 
 /* ---- conversion ----------------------------------------------------------------------------- */
 
-/* IEEE 754 binary16. */
-static float from_f16(uint16_t x) {
-  uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31, fraction = x & 0x3FF;
-  if (exponent == 0) return (sign ? -0x1p-24f : 0x1p-24f) * (float)fraction;
-  uint32_t bits = sign | (exponent == 31 ? 0x7F800000u : (exponent + 112) << 23) | fraction << 13;
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 /* The body of a row's conversion, element by element. */
 #define ROW(from_type, to_type, function)                                                          \
   do {                                                                                             \
@@ -140,7 +131,7 @@ static asl_status convert_row(asl_file_dtype dtype, bool narrow, const char *row
       break;
     } /* fall through */
   case ASL_FILE_I64: ROW(uint64_t, uint64_t, ); break;
-  case ASL_FILE_F16: ROW(uint16_t, float, from_f16); break;
+  case ASL_FILE_F16: ROW(uint16_t, float, asl_f16_to_f32); break;
   case ASL_FILE_BF16: ROW(uint16_t, float, asl_bf16_to_f32); break;
   case ASL_FILE_I16: ROW(int16_t, int32_t, ); break;
   case ASL_FILE_I8: ROW(int8_t, int32_t, ); break;
