@@ -1,11 +1,7 @@
-#define _GNU_SOURCE
 #include "data/hdf5_parts.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
@@ -55,7 +51,8 @@ static asl_status read_new(asl_hdf5_walk *walk, superblock *out) {
 /* The signature stands at 0, 512, 1024, 2048, ...: a user block may come before it. */
 static asl_status find_superblock(asl_hdf5 *file) {
   uint8_t bytes[8];
-  for (uint64_t at = 0; at < file->size && sizeof bytes <= file->size - at;
+  for (uint64_t at = 0;
+       at < (uint64_t)file->input.size && sizeof bytes <= (uint64_t)file->input.size - at;
        at = at ? 2 * at : 512) {
     file->base = at;
     ASL_TRY(asl_hdf5_load(file, 0, bytes, sizeof bytes, "the signature"));
@@ -74,34 +71,23 @@ static asl_status read_superblock(asl_hdf5 *file) {
     return asl_fail(ASL_EDATA, "a superblock of version %d; read are 0 to 3", bytes[8]);
   if (bytes[8] <= 1) ASL_TRY(read_old(&walk, bytes[8], &s));
   else ASL_TRY(read_new(&walk, &s));
-  uint64_t room = file->size - file->base;
+  uint64_t room = (uint64_t)file->input.size - file->base;
   if (s.end < s.base || s.end - s.base > room)
     return asl_fail(ASL_EDATA, "truncated (%llu bytes; its superblock says it ends at %llu)",
-                    (unsigned long long)file->size, (unsigned long long)s.end);
+                    (unsigned long long)file->input.size, (unsigned long long)s.end);
   file->root = s.root;
   return ASL_OK;
-}
-
-static asl_status open_file(const char *path, asl_hdf5 *file) {
-  struct stat st;
-  /* O_NONBLOCK: a pipe without a writer must not hang us; it means nothing for regular files. */
-  file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file->fd < 0) return asl_fail(ASL_EIO, "cannot open \"%s\": %m", path);
-  if (fstat(file->fd, &st) != 0) return asl_fail(ASL_EIO, "cannot look at \"%s\": %m", path);
-  if (!S_ISREG(st.st_mode))
-    return asl_fail(ASL_EIO, "\"%s\" is %s, not a file", path,
-                    S_ISDIR(st.st_mode) ? "a directory" : "a device or pipe");
-  file->size = (uint64_t)st.st_size;
-  return asl_wrap(read_superblock(file), "%s", path);
 }
 
 asl_status asl_hdf5_open(const char *path, asl_hdf5 **out) {
   asl_hdf5 *file = calloc(1, sizeof *file);
   *out = NULL;
   if (!file) return asl_fail(ASL_ENOMEM, "no memory");
-  file->fd = -1;
+  file->input.fd = -1;
   file->path = strdup(path);
-  asl_status status = file->path ? open_file(path, file) : asl_fail(ASL_ENOMEM, "no memory");
+  asl_status status =
+      file->path ? asl_input_open(path, &file->input) : asl_fail(ASL_ENOMEM, "no memory");
+  if (status == ASL_OK) status = asl_wrap(read_superblock(file), "%s", path);
   if (status == ASL_OK) *out = file;
   else asl_hdf5_close(file);
   return status;
@@ -109,7 +95,7 @@ asl_status asl_hdf5_open(const char *path, asl_hdf5 **out) {
 
 void asl_hdf5_close(asl_hdf5 *file) {
   if (!file) return;
-  if (file->fd >= 0) close(file->fd);
+  asl_input_close(&file->input);
   free(file->path);
   free(file);
 }
@@ -126,13 +112,13 @@ typedef struct search {
   const char *kind;
   uint64_t header;
   int others;
-  char listed[NAMES_SHOWN * 72];
+  char listed[NAMES_SHOWN * 88];
 } search;
 
 static void list_other(search *s, const char *name) {
   if (s->others++ >= NAMES_SHOWN) return;
   if (s->others > 1) strcat(s->listed, ", ");
-  strcat(s->listed, asl_hdf5_show(name).text);
+  strcat(s->listed, asl_show(name, strlen(name)).text);
 }
 
 static asl_status look(void *context, const asl_hdf5_link *link) {
@@ -186,7 +172,7 @@ asl_status asl_hdf5_find(const asl_hdf5 *file, const char *name, asl_hdf5_datase
   *out = (asl_hdf5_dataset){0};
   asl_status status = resolve(file, name, &header);
   if (status == ASL_OK) status = describe(file, header, out);
-  return asl_wrap(status, "%s: \"%s\"", file->path, asl_hdf5_show(name).text);
+  return asl_wrap(status, "%s: \"%s\"", file->path, asl_show(name, strlen(name)).text);
 }
 
 asl_status asl_hdf5_refer(const asl_hdf5 *file, uint64_t reference, asl_hdf5_dataset *out) {
@@ -210,7 +196,7 @@ static asl_status list_link(void *context, const asl_hdf5_link *link) {
   bool is_group = false;
   if (strcmp(link->kind, "hard") == 0)
     ASL_TRY(asl_wrap(asl_hdf5_is_group(&l->looks, link->header, &is_group), "\"%s\"",
-                     asl_hdf5_show(link->name).text));
+                     asl_show(link->name, strlen(link->name)).text));
   return l->visit(l->context, link->name, is_group);
 }
 
@@ -222,5 +208,5 @@ asl_status asl_hdf5_list(const asl_hdf5 *file, const char *group,
   asl_hdf5_walk walk = asl_hdf5_start(file, 1);
   asl_status status = resolve(file, group, &header);
   if (status == ASL_OK) status = asl_hdf5_links(&walk, header, list_link, &l);
-  return asl_wrap(status, "%s: \"%s\"", file->path, asl_hdf5_show(group).text);
+  return asl_wrap(status, "%s: \"%s\"", file->path, asl_show(group, strlen(group)).text);
 }

@@ -3,9 +3,13 @@
  * Why own code: the files are hostile until read, loader threads read many at once, and the library
  * reads one at a time behind a lock. Understood are superblocks 0 to 3 (also behind a user block),
  * object headers 1 and 2, old groups (symbol tables) and compact new ones (links in the header),
- * datasets that are compact, contiguous or chunked by a version 1 B-tree, with the filters deflate,
- * shuffle and fletcher32, and integers, floats (16, 32, 64 bits) and object references, of either
- * byte order. Anything else is refused with what it is. Soft and external links are not followed.
+ * datasets that are compact, contiguous or chunked (found through a version 1 B-tree; of the newer
+ * ways a single chunk and chunks without an index), with the filters deflate, shuffle and
+ * fletcher32, and integers, floats (16, 32, 64 bits) and object references, of either byte order.
+ * Anything else is refused with what it is. Soft and external links are listed, but not followed.
+ * Values that were never written are the dataset's fill value.
+ *
+ * Nothing of a file is believed: see hdf5_parts.h.
  *
  * A file is read by positions (pread), never mapped: one that shrinks meanwhile gives an error. All
  * functions may be called by several threads with one file. */
@@ -46,19 +50,21 @@ asl_status asl_hdf5_find(const asl_hdf5 *file, const char *name, asl_hdf5_datase
 asl_status asl_hdf5_refer(const asl_hdf5 *file, uint64_t reference, asl_hdf5_dataset *out);
 
 /* Calls visit for every link of a group, in the file's order, until it fails. `name` lives during
- * the call. ASL_EDATA, or what visit returned. */
+ * the call. A group may be reached through itself. ASL_EDATA, or what visit returned. */
 asl_status asl_hdf5_list(const asl_hdf5 *file, const char *group,
                          asl_status (*visit)(void *context, const char *name, bool is_group),
                          void *context);
 
 /* The values of a block, `first` (0-based) and `count` in each dimension, row-major, in this
  * machine's byte order, as they are: values x value_bytes bytes, which must be `bytes`. Of chunked
- * ones only the chunks that the block touches are read. ASL_EINVAL (outside, bytes), ASL_EIO,
- * ASL_EDATA, ASL_ENOMEM. */
+ * ones only the chunks that the block touches are read, and of their index only what leads there.
+ * ASL_EINVAL (outside, bytes), ASL_EIO, ASL_EDATA (damaged; chunks of more than 256 MiB, or far
+ * larger than what is wanted of them), ASL_ENOMEM. */
 asl_status asl_hdf5_read(const asl_hdf5 *file, const asl_hdf5_dataset *dataset,
                          const int64_t *first, const int64_t *count, void *values, size_t bytes);
 
-/* Likewise as f32, from integers and floats of any size; float16 is exact. */
+/* Likewise as f32, from integers and floats of any size, rounded; float16 is exact. ASL_EDATA also
+ * for a finite f64 that does not fit; ASL_EINVAL for references. */
 asl_status asl_hdf5_read_f32(const asl_hdf5 *file, const asl_hdf5_dataset *dataset,
                              const int64_t *first, const int64_t *count, float *values);
 

@@ -1,38 +1,26 @@
-#define _GNU_SOURCE
 #include "data/hdf5_parts.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
 asl_status asl_hdf5_reach(const asl_hdf5 *file, uint64_t address, uint64_t n, const char *what) {
-  uint64_t room = file->size - file->base;
+  uint64_t room = (uint64_t)file->input.size - file->base;
   if (address <= room && n <= room - address) return ASL_OK;
   return asl_fail(ASL_EDATA, "%s (%llu bytes at %llu) lies outside the file of %llu bytes", what,
                   (unsigned long long)n, (unsigned long long)address,
-                  (unsigned long long)file->size);
+                  (unsigned long long)file->input.size);
 }
 
 asl_status asl_hdf5_load(const asl_hdf5 *file, uint64_t address, void *to, size_t n,
                          const char *what) {
   ASL_TRY(asl_hdf5_reach(file, address, n, what));
-  for (size_t done = 0; done < n;) {
-    ssize_t got =
-        pread(file->fd, (char *)to + done, n - done, (off_t)(file->base + address + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return asl_fail(ASL_EIO, "cannot read: %m");
-    if (got == 0) return asl_fail(ASL_EIO, "it shrank while it was read");
-    done += (size_t)got;
-  }
-  return ASL_OK;
+  return asl_input_read(&file->input, (int64_t)(file->base + address), to, n);
 }
 
 asl_hdf5_walk asl_hdf5_start(const asl_hdf5 *file, uint64_t times) {
   enum { SLACK = 4096 }; /* heads are read twice */
-  return (asl_hdf5_walk){file, file->size * times + SLACK};
+  return (asl_hdf5_walk){file, (uint64_t)file->input.size * times + SLACK};
 }
 
 static asl_status charge(asl_hdf5_walk *walk, uint64_t n, const char *what) {
@@ -119,14 +107,4 @@ uint32_t asl_lookup3(const uint8_t *bytes, size_t n) {
     *to = (*to ^ from) - rotate(from, turn[i]);
   }
   return s[2];
-}
-
-asl_hdf5_shown asl_hdf5_show(const char *text) {
-  enum { MOST = 60 };
-  asl_hdf5_shown shown;
-  int n = 0;
-  for (; n < MOST && text[n]; n++)
-    shown.text[n] = text[n] >= 0x20 && text[n] < 0x7F ? text[n] : '?';
-  strcpy(shown.text + n, text[n] ? "..." : "");
-  return shown;
 }

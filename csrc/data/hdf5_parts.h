@@ -8,11 +8,11 @@
 #ifndef ASL_DATA_HDF5_PARTS_H
 #define ASL_DATA_HDF5_PARTS_H
 
+#include "base/read.h"
 #include "data/hdf5.h"
 
 struct asl_hdf5 {
-  int fd;
-  uint64_t size; /* bytes, when it was opened */
+  asl_input input;
   uint64_t base; /* of all addresses */
   uint64_t root; /* object header of the root group */
   char *path;
@@ -61,11 +61,6 @@ asl_status asl_cursor_check(const asl_cursor *c, const char *what); /* ASL_EDATA
 /* Bob Jenkins' lookup3, with which newer structures are protected. */
 uint32_t asl_lookup3(const uint8_t *bytes, size_t n);
 
-/* Text of the file, fit for a message: at most 60 bytes of it, "?" for what is not printable. */
-typedef struct asl_hdf5_shown {
-  char text[68];
-} asl_hdf5_shown;
-asl_hdf5_shown asl_hdf5_show(const char *text);
 
 /* ---- hdf5_header.c: object headers ------------------------------------------------------------
  */

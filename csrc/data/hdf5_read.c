@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/f16.h"
+
 /* Decoding a chunk of which little is wanted costs as much as a whole one. Files with reason to do
  * so stay far below this many bytes decoded for one that is wanted. */
 enum { WASTE_FACTOR = 64, WASTE_BYTES = 1 << 28 };
@@ -214,16 +216,6 @@ asl_status asl_hdf5_read(const asl_hdf5 *file, const asl_hdf5_dataset *dataset,
 
 /* ---- as f32 ------------------------------------------------------------------------------- */
 
-/* IEEE 754 binary16. */
-static float from_f16(uint16_t x) {
-  uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31, fraction = x & 0x3FF;
-  if (exponent == 0) return (sign ? -0x1p-24f : 0x1p-24f) * (float)fraction;
-  uint32_t bits = sign | (exponent == 31 ? 0x7F800000u : (exponent + 112) << 23) | fraction << 13;
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 static float from_f64(double x) { return (float)x; }
 
 #define CONVERT(type, function)                                                                    \
@@ -233,6 +225,7 @@ static float from_f64(double x) { return (float)x; }
     to[i] = (float)function(x);                                                                    \
   }
 
+/* `from` may be the end of `to`: see read_f32(). */
 static void convert(const asl_hdf5_dataset *d, const uint8_t *from, size_t n, float *to) {
   bool is_float = d->value_class == ASL_HDF5_FLOAT;
   switch (d->value_bytes * 4 + (is_float ? 2 : d->is_signed ? 1 : 0)) {
@@ -240,10 +233,9 @@ static void convert(const asl_hdf5_dataset *d, const uint8_t *from, size_t n, fl
   case 1 * 4 + 1: CONVERT(int8_t, ); break;
   case 2 * 4: CONVERT(uint16_t, ); break;
   case 2 * 4 + 1: CONVERT(int16_t, ); break;
-  case 2 * 4 + 2: CONVERT(uint16_t, from_f16); break;
+  case 2 * 4 + 2: CONVERT(uint16_t, asl_f16_to_f32); break;
   case 4 * 4: CONVERT(uint32_t, ); break;
   case 4 * 4 + 1: CONVERT(int32_t, ); break;
-  case 4 * 4 + 2: memcpy(to, from, n * sizeof *to); break;
   case 8 * 4: CONVERT(uint64_t, ); break;
   case 8 * 4 + 1: CONVERT(int64_t, ); break;
   default: CONVERT(double, from_f64); break;
@@ -261,6 +253,19 @@ static asl_status check_narrow(const uint8_t *from, size_t n, const float *to) {
   return ASL_OK;
 }
 
+/* Values of 8 bytes need memory of their own. */
+static asl_status read_long(const asl_hdf5 *file, const asl_hdf5_dataset *dataset,
+                            const int64_t *first, const int64_t *count, size_t n, float *values) {
+  uint8_t *raw = malloc(n * sizeof(double) + 1);
+  if (!raw) return asl_fail(ASL_ENOMEM, "no memory for %zu values", n);
+  asl_status status = read_block(file, dataset, first, count, raw, n * sizeof(double));
+  if (status == ASL_OK) convert(dataset, raw, n, values);
+  if (status == ASL_OK && dataset->value_class == ASL_HDF5_FLOAT)
+    status = check_narrow(raw, n, values);
+  free(raw);
+  return status;
+}
+
 static asl_status read_f32(const asl_hdf5 *file, const asl_hdf5_dataset *dataset,
                            const int64_t *first, const int64_t *count, float *values) {
   int64_t bytes;
@@ -270,19 +275,14 @@ static asl_status read_f32(const asl_hdf5 *file, const asl_hdf5_dataset *dataset
     if (count[d] < 0) return asl_fail(ASL_EINVAL, "%lld values", (long long)count[d]);
   if (!asl_hdf5_bytes(dataset, count, &bytes))
     return asl_fail(ASL_EINVAL, "a block of more than 2^62 bytes");
-  if (dataset->value_class == ASL_HDF5_FLOAT && dataset->value_bytes == sizeof *values)
-    return read_block(file, dataset, first, count, values, (size_t)bytes);
-  uint8_t *raw = malloc((size_t)bytes + 1);
-  if (!raw) return asl_fail(ASL_ENOMEM, "no memory for %lld bytes", (long long)bytes);
-  asl_status status = read_block(file, dataset, first, count, raw, (size_t)bytes);
-  size_t n = (size_t)bytes / (size_t)dataset->value_bytes;
-  if (status == ASL_OK) {
+  size_t value_bytes = (size_t)dataset->value_bytes, n = (size_t)bytes / value_bytes;
+  if (value_bytes > sizeof *values) return read_long(file, dataset, first, count, n, values);
+  /* At the end of `values` they are ahead of what they become until both meet at the last. */
+  uint8_t *raw = (uint8_t *)values + n * (sizeof *values - value_bytes);
+  ASL_TRY(read_block(file, dataset, first, count, raw, (size_t)bytes));
+  if (dataset->value_class == ASL_HDF5_INTEGER || value_bytes < sizeof *values)
     convert(dataset, raw, n, values);
-    if (dataset->value_class == ASL_HDF5_FLOAT && dataset->value_bytes == 8)
-      status = check_narrow(raw, n, values);
-  }
-  free(raw);
-  return status;
+  return ASL_OK;
 }
 
 asl_status asl_hdf5_read_f32(const asl_hdf5 *file, const asl_hdf5_dataset *dataset,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "io/pickle_parts.h"
-#include "io/torch_source.h"
+#include "base/read.h"
 
 enum {
   MAX_STACK = 1 << 20,

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "io/pickle_parts.h"
-#include "io/torch_source.h"
+#include "base/read.h"
 
 enum {
   BUDGET_FLOOR = 64 << 10,

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "io/file.h"
-#include "io/torch_source.h"
+#include "base/read.h"
 
 enum { HEAD = 8 };
 
 struct asl_safetensors {
   char *path;
-  asl_source source;
+  asl_input source;
   char *header;
   size_t header_bytes;
 };
@@ -20,7 +20,7 @@ static asl_status read_header(asl_safetensors *f) {
   if (f->source.size < HEAD)
     return asl_fail(ASL_EDATA, "it has %lld bytes; the length of its header takes 8",
                     (long long)f->source.size);
-  ASL_TRY(asl_source_read(&f->source, 0, &n, sizeof n));
+  ASL_TRY(asl_input_read(&f->source, 0, &n, sizeof n));
   if (n > (uint64_t)(f->source.size - HEAD))
     return asl_fail(ASL_EDATA, "its header is to have %llu bytes, behind its length are %lld",
                     (unsigned long long)n, (long long)(f->source.size - HEAD));
@@ -32,7 +32,7 @@ static asl_status read_header(asl_safetensors *f) {
   if (!f->header)
     return asl_fail(ASL_ENOMEM, "out of memory for its header of %zu bytes", f->header_bytes);
   f->header[n] = 0;
-  return asl_source_read(&f->source, HEAD, f->header, f->header_bytes);
+  return asl_input_read(&f->source, HEAD, f->header, f->header_bytes);
 }
 
 asl_status asl_safetensors_open(const char *path, asl_safetensors **out) {
@@ -41,7 +41,7 @@ asl_status asl_safetensors_open(const char *path, asl_safetensors **out) {
   if (!f) return asl_fail(ASL_ENOMEM, "out of memory for a safetensors file");
   f->source.fd = -1;
   f->path = strdup(path);
-  asl_status status = f->path ? asl_source_open(path, &f->source)
+  asl_status status = f->path ? asl_input_open(path, &f->source)
                               : asl_fail(ASL_ENOMEM, "out of memory for a path");
   if (status == ASL_OK) status = asl_wrap(read_header(f), "\"%s\"", path);
   if (status == ASL_OK) *out = f;
@@ -51,7 +51,7 @@ asl_status asl_safetensors_open(const char *path, asl_safetensors **out) {
 
 void asl_safetensors_close(asl_safetensors *f) {
   if (!f) return;
-  asl_source_close(&f->source);
+  asl_input_close(&f->source);
   free(f->header);
   free(f->path);
   free(f);
@@ -90,7 +90,7 @@ static asl_status read_tensor(const asl_safetensors *f, asl_file_array *array, i
   char *data = malloc(bytes + 1);
   if (!data) return asl_fail(ASL_ENOMEM, "out of memory for a tensor of %zu bytes", bytes);
   asl_status status =
-      asl_source_read(&f->source, HEAD + (int64_t)f->header_bytes + begin, data, bytes);
+      asl_input_read(&f->source, HEAD + (int64_t)f->header_bytes + begin, data, bytes);
   array->data = data;
   if (status == ASL_OK) status = asl_file_array_tensor(array, narrow, out);
   free(data);

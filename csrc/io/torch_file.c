@@ -16,7 +16,7 @@ enum {
 
 struct asl_torch {
   char *path;
-  asl_source source;
+  asl_input source;
   asl_weights_kind kind;
   char *bytes; /* the pickles */
   size_t byte_count;
@@ -41,19 +41,19 @@ static asl_weights_kind kind_of(const unsigned char *head, int64_t n, int64_t si
   return ASL_WEIGHTS_UNKNOWN;
 }
 
-static asl_status kind_of_source(const asl_source *source, asl_weights_kind *kind) {
+static asl_status kind_of_source(const asl_input *source, asl_weights_kind *kind) {
   unsigned char head[TAR_MARK + 5] = {0};
   int64_t n = source->size < (int64_t)sizeof head ? source->size : (int64_t)sizeof head;
-  ASL_TRY(asl_source_read(source, 0, head, (size_t)n));
+  ASL_TRY(asl_input_read(source, 0, head, (size_t)n));
   *kind = kind_of(head, n, source->size);
   return ASL_OK;
 }
 
 asl_status asl_weights_kind_of(const char *path, asl_weights_kind *kind) {
-  asl_source source;
-  ASL_TRY(asl_source_open(path, &source));
+  asl_input source;
+  ASL_TRY(asl_input_open(path, &source));
   asl_status status = kind_of_source(&source, kind);
-  asl_source_close(&source);
+  asl_input_close(&source);
   return asl_wrap(status, "\"%s\"", path);
 }
 
@@ -182,7 +182,7 @@ static asl_status read_stream(asl_torch *f, bool keep_objects, asl_pickle_value 
   ASL_TRY(allocate(&bytes, n, "its pickles"));
   f->bytes = bytes;
   f->byte_count = (size_t)n;
-  ASL_TRY(asl_source_read(&f->source, 0, f->bytes, f->byte_count));
+  ASL_TRY(asl_input_read(&f->source, 0, f->bytes, f->byte_count));
   ASL_TRY(new_machine(f, keep_objects));
   return asl_torch_read_legacy(&f->source, f->bytes, f->byte_count, f->machine, &f->met, value);
 }
@@ -228,7 +228,7 @@ asl_status asl_torch_open(const char *path, bool keep_objects, asl_torch **out) 
   if (!f) return asl_fail(ASL_ENOMEM, "out of memory for a checkpoint");
   f->source.fd = -1;
   f->path = strdup(path);
-  asl_status status = f->path ? asl_source_open(path, &f->source)
+  asl_status status = f->path ? asl_input_open(path, &f->source)
                               : asl_fail(ASL_ENOMEM, "out of memory for a path");
   if (status == ASL_OK) status = asl_wrap(read_file(f, keep_objects), "\"%s\"", path);
   if (status == ASL_OK) *out = f;
@@ -238,7 +238,7 @@ asl_status asl_torch_open(const char *path, bool keep_objects, asl_torch **out) 
 
 void asl_torch_close(asl_torch *f) {
   if (!f) return;
-  asl_source_close(&f->source);
+  asl_input_close(&f->source);
   asl_zip_close(f->zip);
   asl_pickle_free(f->machine);
   free(f->entries);
@@ -268,7 +268,7 @@ static asl_status load_storage(asl_torch *f, const asl_torch_storage *s) {
   ASL_TRY(allocate(&data, bytes, "a storage"));
   f->data = data;
   if (s->entry) ASL_TRY(asl_zip_read(f->zip, s->entry, f->data));
-  else ASL_TRY(asl_source_read(&f->source, s->at, f->data, (size_t)bytes));
+  else ASL_TRY(asl_input_read(&f->source, s->at, f->data, (size_t)bytes));
   f->loaded = s;
   return ASL_OK;
 }

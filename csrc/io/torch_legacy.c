@@ -91,7 +91,7 @@ static asl_status check_same(asl_torch_storage *const *sorted, size_t count, siz
 }
 
 /* The storage of this key lies at *at; moves *at behind it. */
-static asl_status locate(const asl_source *source, asl_torch_storage *const *sorted, size_t count,
+static asl_status locate(const asl_input *source, asl_torch_storage *const *sorted, size_t count,
                          const asl_pickle_value *key, size_t number, int64_t *at) {
   int64_t elements;
   size_t end = 0;
@@ -103,7 +103,7 @@ static asl_status locate(const asl_source *source, asl_torch_storage *const *sor
   ASL_TRY(check_same(sorted, count, i, number, &end));
   if (source->size - *at < (int64_t)sizeof elements)
     return asl_fail(ASL_EDATA, "it ends before storage %zu", number);
-  ASL_TRY(asl_source_read(source, *at, &elements, sizeof elements));
+  ASL_TRY(asl_input_read(source, *at, &elements, sizeof elements));
   *at += (int64_t)sizeof elements;
   int64_t bytes = (int64_t)asl_file_dtype_about(sorted[i]->dtype)->bytes;
   if (elements != sorted[i]->count)
@@ -119,7 +119,7 @@ static asl_status locate(const asl_source *source, asl_torch_storage *const *sor
   return ASL_OK;
 }
 
-static asl_status locate_all(const asl_source *source, const asl_pickle_value *keys, int64_t at,
+static asl_status locate_all(const asl_input *source, const asl_pickle_value *keys, int64_t at,
                              asl_torch_storage *const *sorted, size_t count) {
   if (keys->type != ASL_PICKLE_LIST)
     return asl_fail(ASL_EDATA, "its list of storages is %s", asl_pickle_describe(keys));
@@ -135,7 +135,7 @@ static asl_status locate_all(const asl_source *source, const asl_pickle_value *k
   return ASL_OK;
 }
 
-static asl_status find_storages(const asl_source *source, const asl_pickle_value *keys, int64_t at,
+static asl_status find_storages(const asl_input *source, const asl_pickle_value *keys, int64_t at,
                                 const asl_torch_met *met) {
   asl_torch_storage **sorted = malloc((met->count + 1) * sizeof(asl_torch_storage *));
   if (!sorted) return asl_fail(ASL_ENOMEM, "out of memory for a list of storages");
@@ -147,7 +147,7 @@ static asl_status find_storages(const asl_source *source, const asl_pickle_value
   return status;
 }
 
-asl_status asl_torch_read_legacy(const asl_source *source, const char *bytes, size_t n,
+asl_status asl_torch_read_legacy(const asl_input *source, const char *bytes, size_t n,
                                  asl_pickle *machine, asl_torch_met *met, asl_pickle_value **root) {
   stream s = {bytes, n, 0, machine};
   asl_pickle_value *keys;

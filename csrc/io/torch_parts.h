@@ -37,7 +37,7 @@ asl_status asl_torch_flatten(asl_pickle *machine, asl_pickle_value *root, asl_to
                              size_t *count);
 
 /* Reads the five pickles at the start of a legacy file (`n` bytes of it) and finds its storages. */
-asl_status asl_torch_read_legacy(const asl_source *source, const char *bytes, size_t n,
+asl_status asl_torch_read_legacy(const asl_input *source, const char *bytes, size_t n,
                                  asl_pickle *machine, asl_torch_met *met, asl_pickle_value **root);
 
 #endif

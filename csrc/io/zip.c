@@ -52,7 +52,7 @@ uint32_t asl_crc32(const void *bytes, size_t n) {
 /* ---- the directory -------------------------------------------------------------------------- */
 
 struct asl_zip {
-  const asl_source *source;
+  const asl_input *source;
   unsigned char *directory;
   int64_t directory_at;
   size_t directory_bytes, count;
@@ -62,12 +62,12 @@ struct asl_zip {
 static asl_status wrong(const char *why) { return asl_fail(ASL_EDATA, "zip: %s", why); }
 
 /* The position of the end record, which only a comment follows. */
-static asl_status find_end(const asl_source *source, unsigned char end[END_BYTES], int64_t *at) {
+static asl_status find_end(const asl_input *source, unsigned char end[END_BYTES], int64_t *at) {
   enum { MOST = END_BYTES + MAX_COMMENT };
   int64_t n = source->size < MOST ? source->size : MOST;
   unsigned char *tail = malloc((size_t)n + 1);
   if (!tail) return asl_fail(ASL_ENOMEM, "out of memory for the end of an archive");
-  asl_status status = asl_source_read(source, source->size - n, tail, (size_t)n);
+  asl_status status = asl_input_read(source, source->size - n, tail, (size_t)n);
   *at = -1;
   for (int64_t i = n - END_BYTES; status == ASL_OK && i >= 0 && *at < 0; i--)
     if (get32(tail + i) == END && i + END_BYTES + get16(tail + i + 20) == n) {
@@ -89,16 +89,16 @@ static bool agrees(uint64_t small, uint64_t none, uint64_t large) {
   return small == none || small == large;
 }
 
-static asl_status read_end64(const asl_source *source, int64_t end_at,
+static asl_status read_end64(const asl_input *source, int64_t end_at,
                              const unsigned char end[END_BYTES], extent *e) {
   unsigned char locator[LOCATOR64_BYTES], record[END64_BYTES];
   if (end_at < LOCATOR64_BYTES + END64_BYTES) return ASL_OK;
-  ASL_TRY(asl_source_read(source, end_at - LOCATOR64_BYTES, locator, sizeof locator));
+  ASL_TRY(asl_input_read(source, end_at - LOCATOR64_BYTES, locator, sizeof locator));
   if (get32(locator) != LOCATOR64) return ASL_OK;
   uint64_t at = get64(locator + 8);
   if (at > (uint64_t)(end_at - LOCATOR64_BYTES - END64_BYTES))
     return wrong("its 64-bit end record lies outside");
-  ASL_TRY(asl_source_read(source, (int64_t)at, record, sizeof record));
+  ASL_TRY(asl_input_read(source, (int64_t)at, record, sizeof record));
   if (get32(record) != END64) return wrong("its 64-bit end record is none");
   *e = (extent){get64(record + 32), get64(record + 40), get64(record + 48), (int64_t)at};
   if (!agrees(get16(end + 10), 0xFFFF, e->count) || !agrees(get32(end + 12), NONE32, e->bytes) ||
@@ -107,7 +107,7 @@ static asl_status read_end64(const asl_source *source, int64_t end_at,
   return ASL_OK;
 }
 
-static asl_status find_directory(const asl_source *source, extent *e) {
+static asl_status find_directory(const asl_input *source, extent *e) {
   unsigned char end[END_BYTES] = {0};
   int64_t at = 0;
   ASL_TRY(find_end(source, end, &at));
@@ -212,14 +212,14 @@ static asl_status read_directory(asl_zip *zip) {
   zip->entries = calloc(zip->count + 1, sizeof *zip->entries);
   if (!zip->directory || !zip->entries)
     return asl_fail(ASL_ENOMEM, "out of memory for the directory of an archive");
-  ASL_TRY(asl_source_read(zip->source, zip->directory_at, zip->directory, zip->directory_bytes));
+  ASL_TRY(asl_input_read(zip->source, zip->directory_at, zip->directory, zip->directory_bytes));
   size_t at = 0;
   for (size_t i = 0; i < zip->count; i++) ASL_TRY(read_entry(zip, &at, &zip->entries[i]));
   if (at != zip->directory_bytes) return wrong("its directory has more than its entries");
   return check_entries(zip);
 }
 
-asl_status asl_zip_open(const asl_source *source, asl_zip **out) {
+asl_status asl_zip_open(const asl_input *source, asl_zip **out) {
   *out = NULL;
   asl_zip *zip = calloc(1, sizeof *zip);
   if (!zip) return asl_fail(ASL_ENOMEM, "out of memory for an archive");
@@ -271,13 +271,13 @@ static asl_status read_content(const asl_zip *zip, const asl_zip_entry *entry, v
   if (entry->method != 0 || entry->flags & ENCRYPTED)
     return asl_fail(ASL_ENOTSUP, "it is %s; PyTorch only stores",
                     entry->flags & ENCRYPTED ? "encrypted" : "compressed");
-  ASL_TRY(asl_source_read(zip->source, entry->at, head, sizeof head));
+  ASL_TRY(asl_input_read(zip->source, entry->at, head, sizeof head));
   int64_t start = entry->at + LOCAL_BYTES + get16(head + 26) + get16(head + 28);
   if (get32(head) != LOCAL || get16(head + 26) != entry->name_bytes)
     return asl_fail(ASL_EDATA, "its local header is none");
   if (start + entry->bytes > entry->limit)
     return asl_fail(ASL_EDATA, "it reaches into what follows it");
-  ASL_TRY(asl_source_read(zip->source, start, bytes, (size_t)entry->bytes));
+  ASL_TRY(asl_input_read(zip->source, start, bytes, (size_t)entry->bytes));
   uint32_t crc = asl_crc32(bytes, (size_t)entry->bytes);
   if (crc != entry->crc)
     return asl_fail(ASL_EDATA, "its content is damaged: its CRC-32 is %08x, should be %08x", crc,

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "io/torch_source.h"
+#include "base/read.h"
 
 typedef struct asl_zip_entry {
   const char *name; /* `name_bytes` bytes, not NUL-terminated */
@@ -27,7 +27,7 @@ typedef struct asl_zip asl_zip;
 
 /* Reads the directory of `source`, which must outlive the archive. ASL_EDATA, ASL_EIO, ASL_ENOMEM.
  */
-asl_status asl_zip_open(const asl_source *source, asl_zip **out);
+asl_status asl_zip_open(const asl_input *source, asl_zip **out);
 void asl_zip_close(asl_zip *zip); /* NULL allowed */
 
 /* The entries, sorted by name. */

@@ -22,7 +22,7 @@ static box *check_file(lua_State *L) {
   return b;
 }
 
-/* hdf5_open(path): a handle with list, describe, read, read_reference, close. */
+/* hdf5_open(path): a handle with list, describe, read, read_f32, read_reference, close. */
 static int hdf5_open(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   box *b = lua_newuserdatauv(L, sizeof *b, 0);
@@ -166,46 +166,66 @@ static asl_status check_u64(const int64_t *values, int64_t n) {
   return ASL_OK;
 }
 
-static asl_status read_into(const asl_hdf5 *file, const asl_hdf5_dataset *d, const int64_t *first,
-                            const int64_t *count, asl_tensor *t) {
+/* A block of a dataset that is to become a tensor. */
+typedef struct block {
+  const char *name; /* for messages */
+  asl_hdf5_dataset d;
+  asl_dtype dtype; /* of the tensor */
+  int64_t first[ASL_HDF5_MAX_RANK], count[ASL_HDF5_MAX_RANK];
+} block;
+
+static asl_status read_into(const asl_hdf5 *file, const block *b, asl_tensor *t) {
+  const asl_hdf5_dataset *d = &b->d;
   int64_t n = asl_shape_count(t->shape);
   void *to = asl_tensor_data(t);
-  if (d->value_class == ASL_HDF5_FLOAT && d->value_bytes == 2)
-    return asl_hdf5_read_f32(file, d, first, count, to);
-  if ((size_t)d->value_bytes != asl_dtype_size(t->dtype))
-    return read_widened(file, d, first, count, n, to);
-  ASL_TRY(asl_hdf5_read(file, d, first, count, to, (size_t)n * (size_t)d->value_bytes));
+  if (b->dtype == ASL_F32) return asl_hdf5_read_f32(file, d, b->first, b->count, to);
+  if ((size_t)d->value_bytes != asl_dtype_size(b->dtype))
+    return read_widened(file, d, b->first, b->count, n, to);
+  ASL_TRY(asl_hdf5_read(file, d, b->first, b->count, to, (size_t)n * (size_t)d->value_bytes));
   bool is_u64 = d->value_class == ASL_HDF5_INTEGER && d->value_bytes == 8 && !d->is_signed;
-  return is_u64 ? check_u64(to, n) : ASL_OK;
+  return is_u64 ? asl_wrap(check_u64(to, n), "%s", b->name) : ASL_OK;
 }
 
-static asl_status new_tensor(const asl_hdf5_dataset *d, const int64_t *count, asl_tensor **out) {
-  const asl_dtype dtype = dtype_of(d);
-  const int64_t most = MAX_READ_BYTES / (int64_t)asl_dtype_size(dtype);
-  asl_shape shape = {.rank = d->rank};
+static asl_status new_tensor(const block *b, asl_tensor **out) {
+  const int64_t most = MAX_READ_BYTES / (int64_t)asl_dtype_size(b->dtype);
+  asl_shape shape = {.rank = b->d.rank};
   int64_t n = 1;
-  if (d->rank > ASL_MAX_RANK)
-    return asl_fail(ASL_ENOTSUP, "%d dimensions; a tensor has at most %d", d->rank, ASL_MAX_RANK);
-  for (int i = 0; i < d->rank; i++) {
-    shape.size[i] = count[i];
-    if (count[i] > 0 && n > most / count[i])
+  if (shape.rank > ASL_MAX_RANK)
+    return asl_fail(ASL_ENOTSUP, "%d dimensions; a tensor has at most %d", shape.rank,
+                    ASL_MAX_RANK);
+  for (int i = 0; i < shape.rank; i++) {
+    int64_t size = shape.size[i] = b->count[i];
+    if (size > 0 && n > most / size)
       return asl_fail(ASL_EINVAL, "more than %d MiB at once; read it in blocks",
                       MAX_READ_BYTES >> 20);
-    if (count[i] > 0) n *= count[i];
+    if (size > 0) n *= size;
   }
-  return asl_tensor_new(dtype, shape, ASL_CPU, out);
+  return asl_tensor_new(b->dtype, shape, ASL_CPU, out);
 }
 
-/* Pushes the block of a dataset as a tensor. `name` is for messages. */
-static int push_block(lua_State *L, const asl_hdf5 *file, const char *name,
-                      const asl_hdf5_dataset *d, const int64_t *first, const int64_t *count) {
+static int push_block(lua_State *L, const asl_hdf5 *file, const block *b) {
   asl_tensor *t = NULL;
-  asl_status status = asl_wrap(new_tensor(d, count, &t), "%s", name);
-  if (status == ASL_OK) status = read_into(file, d, first, count, t);
+  asl_status status = asl_wrap(new_tensor(b, &t), "%s", b->name);
+  if (status == ASL_OK) status = read_into(file, b, t);
   if (status != ASL_OK) asl_tensor_release(t);
   asl_lua_check(L, status);
   asl_lua_push_tensor(L, t);
   return 1;
+}
+
+/* The block that arguments 2 to 4 ask for: name [, first, count]. */
+static block check_block(lua_State *L) {
+  block b = {.name = luaL_checkstring(L, 2)};
+  asl_lua_check(L, asl_hdf5_find(check_file(L)->file, b.name, &b.d));
+  b.dtype = dtype_of(&b.d);
+  if (lua_isnoneornil(L, 3)) {
+    luaL_argcheck(L, lua_isnoneornil(L, 4), 4, "count needs first");
+    memcpy(b.count, b.d.size, sizeof b.count);
+  } else {
+    check_positions(L, 3, b.d.rank, 1, b.first);
+    check_positions(L, 4, b.d.rank, 0, b.count);
+  }
+  return b;
 }
 
 /* file:read(name [, first, count]): all of a dataset, or `count` values from `first` (1-based) on
@@ -213,36 +233,38 @@ static int push_block(lua_State *L, const asl_hdf5 *file, const char *name,
  * i64 (a value of 2^63 and above is an error); f16 f32; references the i64 that read_reference()
  * takes. */
 static int hdf5_read(lua_State *L) {
-  const int64_t zero[ASL_HDF5_MAX_RANK] = {0};
-  int64_t first[ASL_HDF5_MAX_RANK], count[ASL_HDF5_MAX_RANK];
-  box *b = check_file(L);
-  asl_hdf5_dataset d;
-  const char *name = luaL_checkstring(L, 2);
-  asl_lua_check(L, asl_hdf5_find(b->file, name, &d));
-  if (lua_isnoneornil(L, 3)) {
-    luaL_argcheck(L, lua_isnoneornil(L, 4), 4, "count needs first");
-    return push_block(L, b->file, name, &d, zero, d.size);
-  }
-  check_positions(L, 3, d.rank, 1, first);
-  check_positions(L, 4, d.rank, 0, count);
-  return push_block(L, b->file, name, &d, first, count);
+  block b = check_block(L);
+  return push_block(L, check_file(L)->file, &b);
+}
+
+/* file:read_f32(name [, first, count]): the same as f32, rounded; a finite f64 that does not fit
+ * and references are errors */
+static int hdf5_read_f32(lua_State *L) {
+  block b = check_block(L);
+  b.dtype = ASL_F32;
+  return push_block(L, check_file(L)->file, &b);
 }
 
 /* file:read_reference(address): all of the dataset that a reference leads to */
 static int hdf5_read_reference(lua_State *L) {
-  const int64_t zero[ASL_HDF5_MAX_RANK] = {0};
-  box *b = check_file(L);
-  asl_hdf5_dataset d;
-  asl_lua_check(L, asl_hdf5_refer(b->file, (uint64_t)luaL_checkinteger(L, 2), &d));
-  return push_block(L, b->file, "a reference", &d, zero, d.size);
+  const asl_hdf5 *file = check_file(L)->file;
+  block b = {.name = "a reference"};
+  asl_lua_check(L, asl_hdf5_refer(file, (uint64_t)luaL_checkinteger(L, 2), &b.d));
+  b.dtype = dtype_of(&b.d);
+  memcpy(b.count, b.d.size, sizeof b.count);
+  return push_block(L, file, &b);
 }
 
 void asl_lua_open_hdf5(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"list", hdf5_list},     {"describe", hdf5_describe},
-      {"read", hdf5_read},     {"read_reference", hdf5_read_reference},
-      {"close", hdf5_close},   {"__gc", hdf5_close},
-      {"__close", hdf5_close}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"list", hdf5_list},
+                                     {"describe", hdf5_describe},
+                                     {"read", hdf5_read},
+                                     {"read_f32", hdf5_read_f32},
+                                     {"read_reference", hdf5_read_reference},
+                                     {"close", hdf5_close},
+                                     {"__gc", hdf5_close},
+                                     {"__close", hdf5_close},
+                                     {NULL, NULL}};
   static const luaL_Reg functions[] = {{"hdf5_open", hdf5_open}, {NULL, NULL}};
   luaL_newmetatable(L, HDF5_META);
   luaL_setfuncs(L, methods, 0);

@@ -10,7 +10,8 @@ local LEAF, FANOUT, CHUNK_FANOUT = 8, 32, 64 -- entries of a symbol table, of a 
 -- ---- values -----------------------------------------------------------------------------------------------------------
 
 local BYTES = {
-  u8 = 1, i8 = 1, u16 = 2, i16 = 2, char16 = 2, u32 = 4, i32 = 4, u64 = 8, i64 = 8, f16 = 2, f32 = 4, f64 = 8, reference = 8,
+  u8 = 1, i8 = 1, u16 = 2, i16 = 2, char16 = 2, u32 = 4, i32 = 4, u64 = 8, i64 = 8, f16 = 2, f32 = 4, f64 = 8,
+  reference = 8,
 }
 local CODES = {
   u8 = "B", i8 = "b", u16 = "I2", i16 = "i2", char16 = "I2", u32 = "I4", i32 = "i4", u64 = "i8", i64 = "i8", f32 = "f",
@@ -121,7 +122,8 @@ local function new_file(given)
   --- Puts bytes (or, with a number, takes room for them) at the next address, which is a multiple of 8.
   function file:put(bytes)
     local address, length = self.size, type(bytes) == "number" and bytes or #bytes
-    self.parts[#self.parts + 1] = { address = address, bytes = type(bytes) == "string" and bytes or nil, length = length }
+    local there = type(bytes) == "string" and bytes or nil
+    self.parts[#self.parts + 1] = { address = address, bytes = there, length = length }
     self.size = self.size + (length + 7) // 8 * 8
     return address
   end
@@ -193,8 +195,8 @@ local function datatype(d)
   if d.type == "reference" then return string.pack("<BBBBI4", 0x17, 0, 0, 0, 8) end
   local float = FLOATS[d.type]
   if float then
-    return string.pack("<BBBBI4I2I2BBBBI4", 0x11, 0x20 | order, 8 * n - 1, 0, n, 0, 8 * n, float[1], float[2], 0, float[1],
-      (1 << (float[2] - 1)) - 1)
+    return string.pack("<BBBBI4I2I2", 0x11, 0x20 | order, 8 * n - 1, 0, n, 0, 8 * n)
+      .. string.pack("<BBBBI4", float[1], float[2], 0, float[1], (1 << (float[2] - 1)) - 1)
   end
   return string.pack("<BBBBI4I2I2", 0x10, order | (d.type:find "^i" and 8 or 0), 0, 0, n, 0, 8 * n)
 end
@@ -293,7 +295,9 @@ end
 
 local function put_chunks(file, d, bytes)
   local children, keys, rank = {}, {}, #d.shape
-  local function key(size, mask, at) return string.pack("<I4I4" .. ("I8"):rep(rank + 1), size, mask, table.unpack(at)) end
+  local function key(size, mask, at)
+    return string.pack("<I4I4" .. ("I8"):rep(rank + 1), size, mask, table.unpack(at))
+  end
   each_chunk(d, function(at, number)
     if d.missing and d.missing[number] then return end
     local raw = cut_chunk(d, bytes, at)
@@ -427,7 +431,8 @@ end
 
 ---@class miniature.hdf5.dataset
 ---@field name string         "images", "#refs#/a": groups are made as names ask for them
----@field type string         "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f16", "f32", "f64", "char16", "reference"
+---@field type string         "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f16", "f32", "f64", "char16",
+---   "reference"
 ---@field shape? integer[]    default for char16 {#values, 1} (as MATLAB does) and for references {1, #refs}
 ---@field values? number[]|string  row-major, or their bytes; of char16 the text
 ---@field refs? (string|false)[]   of references: names of datasets, false = to nothing
@@ -446,9 +451,9 @@ end
 ---@field says? { shape?: integer[], chunks?: integer[] }  what the header says instead of the truth
 
 --- The bytes of a file, and where the object header of each dataset stands in it.
----@param given table  datasets = miniature.hdf5.dataset[], groups = names of more of them, maybe empty, user_block = 0, 512,
----   1024, ... (0), latest = superblock 2, object headers 2, links in headers, fanout = entries of a node of a B-tree of
----   chunks (64)
+---@param given table  datasets = miniature.hdf5.dataset[], groups = names of more of them, maybe empty, user_block = 0,
+---   512, 1024, ... (0), latest = superblock 2, object headers 2, links in headers, fanout = entries of a node of a
+---   B-tree of chunks (64)
 ---@return string bytes
 ---@return table<string, integer> places  0-based position by name
 function miniature_hdf5.encode(given)
