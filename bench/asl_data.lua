@@ -26,6 +26,53 @@ function cases.loader(case)
   end
 end
 
+--- The photographs, or a pack of them.
+local function photos_of(case)
+  local given = { root = case.folder, list = case.folder .. "/photos.txt", classes = "nyu40" }
+  if not case.packed then return asl.data.folder(given) end
+  given.size = case.packed
+  local out = ("%s/packs-%dx%d"):format(case.folder, table.unpack(case.packed))
+  asl.data.pack { kind = "folder", options = given, out = out, quiet = true }
+  given.root = out
+  return asl.data.folder(given)
+end
+
+local AHEAD = 3 -- batches
+
+--- Batches of pictures alone, 8 bit, which nothing is done with; the one that is checked is not timed.
+function cases.photos(case)
+  local loader, data, augment = asl.data.loader { threads = 2 }, photos_of(case), asl.data.augment(AUGMENT)
+  local tickets, asked = {}, 0
+  local function request()
+    local rows = {}
+    for row = 1, case.batch do
+      local i = asked * case.batch + row - 1
+      rows[row] = { dataset = data, position = asl.data.order(1, i // #data, #data, i % #data + 1), row = row }
+    end
+    asked = asked + 1
+    tickets[asked] = loader:request { rows = rows, size = { case.height, case.width }, planes = { "image" },
+      augment = augment, seed = 1, step = asked }
+  end
+  local made = 0
+  local function batches(steps)
+    local last = made + steps
+    while made < last do
+      while asked < math.min(made + AHEAD, last) do request() end
+      made = made + 1
+      local batch = loader:wait(tickets[made])
+      tickets[made] = nil
+      if made == last then return batch.image end
+    end
+  end
+  batches(#data // case.batch) -- all once
+  return function(clock)
+    local value = batches(1):to("f32"):mean():item() / 255 -- of random windows of a few pictures: about a half
+    clock.start()
+    batches(case.steps)
+    return value
+  end
+end
+
 local MOST_ROUNDS = 99
 
 --- One training set as many tasks, each of a round's length: nothing is decoded ahead beyond the end of a task.

@@ -10,6 +10,9 @@ import itertools
 EAGER = [dict(layout=layout, tuned=tuned) for tuned, layout in itertools.product((False, True), ("nchw", "nhwc"))]
 COMPILED = [dict(layout="nhwc", tuned=True, compiled=True)]
 WORKERS = [dict(layout="nhwc", tuned=True, workers=n) for n in (0, 1, 2)]
+# What decodes and changes pictures; each as installed and with tuned malloc.
+DECODERS = [dict(decoder=decoder, tuned=tuned, workers=2) for decoder in ("pillow", "torchvision")
+            for tuned in (False, True)]
 
 
 def sized(kind, title, batch, height, width, variants, **more):
@@ -66,6 +69,9 @@ GROUPS = {
     ],
     "loader": [
         sized("loader", "JPEG and PNG files to an augmented batch", 8, 320, 640, WORKERS, steps=8),
+        sized("photos", "JPEG 1024x768 to an augmented batch", 8, 320, 640, DECODERS, steps=12),
+        sized("photos", "packed at 960x480 to an augmented batch", 8, 320, 640, DECODERS, steps=12, packed=[480, 960]),
+        sized("photos", "packed at 640x320 to an augmented batch", 8, 320, 640, DECODERS, steps=12, packed=[320, 640]),
     ],
 }
 

@@ -59,7 +59,8 @@ class Peer:
         return [Worker(self.title(v), command, threads, v) for v in variants if self.compiled or not v.get("compiled")]
 
     def title(self, variant):
-        title = " ".join([self.name, variant["layout"]] + [word for word in ("tuned", "compiled") if variant.get(word)])
+        kind = [variant[key] for key in ("layout", "decoder") if key in variant]
+        title = " ".join([self.name] + kind + [word for word in ("tuned", "compiled") if variant.get(word)])
         return title + (", workers %d" % variant["workers"] if "workers" in variant else "")
 
 

@@ -58,6 +58,70 @@ def loader(case):
     return iterate
 
 
+class Photos(torch.utils.data.Dataset):
+    """Pictures alone: a window, mirrored half of the time, jittered; by Pillow or by torchvision, which decodes by
+    libjpeg-turbo and resizes 8-bit tensors by SIMD."""
+
+    def __init__(self, case):
+        self.size, self.take = size_of(case), getattr(self, case["decoder"])
+        if case["decoder"] == "torchvision":
+            import torchvision.io
+            import torchvision.transforms.v2.functional
+            self.io, self.change = torchvision.io, torchvision.transforms.v2.functional
+        with open(os.path.join(case["folder"], "photos.txt")) as lines:
+            self.files = [os.path.join(case["folder"], line.split()[0]) for line in lines]
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, i):
+        return self.take(self.files[i], random.uniform(1, 1.5), random.random(), random.random(), random.random() < 0.5,
+                         [random.uniform(0.8, 1.2) for _ in range(3)])
+
+    def pillow(self, name, scale, x, y, mirror, factors):
+        image = Image.open(name)
+        width, height = image.width / scale, image.height / scale
+        left, top = x * (image.width - width), y * (image.height - height)
+        image = image.resize(self.size[::-1], Image.BILINEAR, (left, top, left + width, top + height))
+        if mirror:
+            image = image.transpose(Image.FLIP_LEFT_RIGHT)
+        for jitter, factor in zip((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), factors):
+            image = jitter(image).enhance(factor)
+        return torch.from_numpy(np.array(image))
+
+    def torchvision(self, name, scale, x, y, mirror, factors):
+        image = self.io.decode_jpeg(self.io.read_file(name), mode=self.io.ImageReadMode.RGB)
+        height, width = int(image.shape[1] / scale), int(image.shape[2] / scale)
+        left, top = int(x * (image.shape[2] - width)), int(y * (image.shape[1] - height))
+        image = self.change.resized_crop(image, top, left, height, width, self.size, antialias=True)
+        if mirror:
+            image = self.change.horizontal_flip(image)
+        for change, factor in zip(("brightness", "contrast", "saturation"), factors):
+            image = getattr(self.change, "adjust_" + change)(image, factor)
+        return image.permute(1, 2, 0)
+
+
+def photos(case):
+    """Batches that nothing is done with; the check of the last one is not timed."""
+    data = Photos(case)
+
+    def loader(steps):
+        sampler = torch.utils.data.RandomSampler(data, replacement=True, num_samples=case["batch"] * steps)
+        return torch.utils.data.DataLoader(data, case["batch"], sampler=sampler, num_workers=case["workers"],
+                                           persistent_workers=True)
+    batches = loader(case["steps"])
+    last = [batch for batch in batches][-1]
+
+    def iterate(clock):
+        nonlocal last
+        value = float(last.float().mean()) / 255
+        clock.start()
+        for batch in batches:
+            last = batch
+        return value
+    return iterate
+
+
 class Memory:
     """Rows by reservoir sampling (Vitter, 1985)."""
 

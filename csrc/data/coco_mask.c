@@ -239,6 +239,7 @@ typedef struct source_coco {
   asl_source base;
   asl_coco *coco;
   char **images, **maps; /* maps NULL when labels are painted */
+  char *json;            /* NULL when annotations stand in no file */
   int height, width;
 } source_coco;
 
@@ -289,16 +290,25 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
   return status;
 }
 
+static asl_status visit_files(const asl_source *source, int64_t index, asl_path_visit visit,
+                              void *context) {
+  const source_coco *s = (const source_coco *)source;
+  ASL_TRY(visit(context, s->images[index]));
+  if (s->maps) ASL_TRY(visit(context, s->maps[index]));
+  return s->json ? visit(context, s->json) : ASL_OK;
+}
+
 static void free_source(asl_source *source) {
   source_coco *s = (source_coco *)source;
   asl_coco_release(s->coco);
   asl_paths_free(s->images, s->base.count);
   asl_paths_free(s->maps, s->base.count);
+  free(s->json);
   free(s);
 }
 
 asl_status asl_source_coco_new(const asl_source_coco_spec *spec, asl_source **out) {
-  static const asl_source_type type = {"coco", decode, free_source};
+  static const asl_source_type type = {"coco", decode, visit_files, free_source};
   if (spec->height != 0 || spec->width != 0)
     ASL_TRY(asl_picture_size_check(spec->height, spec->width));
   source_coco *s = calloc(1, sizeof *s);
@@ -310,7 +320,8 @@ asl_status asl_source_coco_new(const asl_source_coco_spec *spec, asl_source **ou
   s->width = spec->width;
   s->images = asl_paths_copy(spec->images, s->base.count);
   s->maps = spec->maps ? asl_paths_copy(spec->maps, s->base.count) : NULL;
-  if (!s->images || (spec->maps && !s->maps)) {
+  s->json = spec->json ? strdup(spec->json) : NULL;
+  if (!s->images || (spec->maps && !s->maps) || (spec->json && !s->json)) {
     asl_source_release(&s->base);
     return asl_fail(ASL_ENOMEM, "no memory for the paths of %lld pictures",
                     (long long)spec->coco->pictures);

@@ -44,6 +44,7 @@ typedef struct asl_source_coco_spec {
   asl_coco *coco;            /* retained */
   const char *const *images; /* paths, one for each picture */
   const char *const *maps;   /* panoptic PNG files, or NULL: labels are painted */
+  const char *json;          /* the file of the annotations, only to name it; NULL: none */
   int height, width;         /* every sample is resized to this size when loaded; 0 = not */
 } asl_source_coco_spec;
 

@@ -1,20 +1,17 @@
-#define _GNU_SOURCE
 #include "data/json_elements.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "base/read.h"
 
 enum { BLOCK = 1 << 20, END = -1 };
 
 struct asl_json_elements {
   char *path;
-  int fd;
+  asl_input file;
   char *keys[ASL_JSON_MAX_KEYS];
   bool seen[ASL_JSON_MAX_KEYS];
   int n;
@@ -45,13 +42,11 @@ static asl_status truncated(const asl_json_elements *e) {
 static asl_status fill(asl_json_elements *e) {
   e->before += e->filled;
   e->at = e->filled = 0;
-  for (;;) {
-    ssize_t got = read(e->fd, e->block, BLOCK);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return asl_fail(ASL_EIO, "cannot read \"%s\": %m", e->path);
-    e->filled = (size_t)got;
-    return ASL_OK;
-  }
+  uint64_t left = (uint64_t)e->file.size - e->before;
+  size_t n = left < BLOCK ? (size_t)left : BLOCK;
+  ASL_TRY(asl_wrap(asl_input_read(&e->file, (int64_t)e->before, e->block, n), "%s", e->path));
+  e->filled = n;
+  return ASL_OK;
 }
 
 /* The byte at the current place, END at the end of the file. */
@@ -261,23 +256,12 @@ asl_status asl_json_next(asl_json_elements *e, const char **text, size_t *n, int
 
 void asl_json_close(asl_json_elements *e) {
   if (!e) return;
-  if (e->fd >= 0) close(e->fd);
+  asl_input_close(&e->file);
   for (int k = 0; k < e->n; k++) free(e->keys[k]);
   free(e->path);
   free(e->block);
   free(e->text);
   free(e);
-}
-
-static asl_status open_file(asl_json_elements *e) {
-  struct stat st;
-  e->fd = open(e->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (e->fd < 0) return asl_fail(ASL_EIO, "cannot open \"%s\": %m", e->path);
-  if (fstat(e->fd, &st) != 0) return asl_fail(ASL_EIO, "cannot look at \"%s\": %m", e->path);
-  if (!S_ISREG(st.st_mode))
-    return asl_fail(ASL_EIO, "\"%s\" is %s, not a file", e->path,
-                    S_ISDIR(st.st_mode) ? "a directory" : "a device or pipe");
-  return ASL_OK;
 }
 
 asl_status asl_json_open(const char *path, const char *const *keys, int n,
@@ -287,13 +271,13 @@ asl_status asl_json_open(const char *path, const char *const *keys, int n,
                     ASL_JSON_MAX_KEYS);
   asl_json_elements *e = calloc(1, sizeof *e);
   if (!e) return asl_fail(ASL_ENOMEM, "no memory to read \"%s\"", path);
-  e->fd = -1;
+  e->file.fd = -1;
   e->current = BEFORE_OBJECT;
   e->path = strdup(path);
   e->block = malloc(BLOCK);
   bool done = e->path && e->block;
   for (e->n = 0; done && e->n < n; e->n += done) done = (e->keys[e->n] = strdup(keys[e->n]));
-  asl_status status = done ? open_file(e) : asl_fail(ASL_ENOMEM, "no memory to read \"%s\"", path);
+  asl_status status = done ? asl_input_open(e->path, &e->file) : asl_fail(ASL_ENOMEM, "no memory to read \"%s\"", path);
   if (status == ASL_OK) *out = e;
   else asl_json_close(e);
   return status;

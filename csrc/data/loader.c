@@ -107,8 +107,8 @@ static void *work(void *argument) {
 }
 
 /* Every row takes and gives back buffers of some megabytes. malloc would return each to the system,
- * and the next row would wait for its pages to be cleared again, about as long as it takes to decode
- * a picture. */
+ * and the next row would wait for its pages to be cleared again, about as long as it takes to
+ * decode a picture. */
 static void keep_buffers(void) {
   mallopt(M_MMAP_THRESHOLD, KEPT_BUFFER);
   mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
@@ -160,8 +160,8 @@ static asl_status check_request(const asl_request *q) {
   ASL_TRY(asl_picture_size_check(q->height, q->width));
   if (q->augment) ASL_TRY(asl_augment_check(q->augment));
   for (int r = 0; r < q->rows; r++)
-    ASL_TRY(asl_wrap(asl_source_check(q->row[r].source, q->row[r].index, q->planes), "row %d",
-                     r + 1));
+    ASL_TRY(
+        asl_wrap(asl_source_check(q->row[r].source, q->row[r].index, q->planes), "row %d", r + 1));
   return ASL_OK;
 }
 
@@ -232,8 +232,7 @@ asl_status asl_loader_wait(asl_loader *loader, int64_t ticket, asl_tensor *tenso
   asl_status status = b->status;
   if (status == ASL_OK)
     for (int p = 0; p < ASL_PLANES; p++) tensors[p] = asl_tensor_retain(b->tensors[p]);
-  else
-    asl_fail(status, "%s", b->message);
+  else asl_fail(status, "%s", b->message);
   batch_free(b);
   return status;
 }

@@ -268,7 +268,7 @@ static void free_source(asl_source *source) {
 }
 
 asl_status asl_rooms_open(const asl_rooms_config *config, asl_source **out) {
-  static const asl_source_type type = {"rooms", decode, free_source};
+  static const asl_source_type type = {"rooms", decode, NULL, free_source};
   if (config->height < 1 || config->width < 1 || config->height > ASL_MAX_SIDE ||
       config->width > ASL_MAX_SIDE || (int64_t)config->height * config->width > ASL_MAX_PIXELS)
     return asl_fail(ASL_EINVAL,

@@ -1,15 +1,12 @@
-#define _GNU_SOURCE
 #include "data/sens.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
+
+#include "base/read.h"
 
 enum {
   VERSION = 4,
@@ -30,38 +27,11 @@ struct asl_sens {
 
 /* ---- reading bytes ------------------------------------------------------------------------ */
 
-typedef struct file {
-  int fd;
-  const char *path;
-  int64_t size;
-} file;
-
-static asl_status open_file(const char *path, file *f) {
-  struct stat st;
-  *f = (file){open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), path, 0};
-  if (f->fd < 0) return asl_fail(ASL_EIO, "cannot open \"%s\": %m", path);
-  asl_status status = ASL_OK;
-  if (fstat(f->fd, &st) != 0) status = asl_fail(ASL_EIO, "cannot look at \"%s\": %m", path);
-  else if (!S_ISREG(st.st_mode))
-    status = asl_fail(ASL_EIO, "\"%s\" is %s, not a file", path,
-                      S_ISDIR(st.st_mode) ? "a directory" : "a device or pipe");
-  if (status != ASL_OK) close(f->fd);
-  f->size = status == ASL_OK ? st.st_size : 0;
-  return status;
-}
-
 /* n bytes from a place; what is asked for must lie in the file as it was when opened. */
-static asl_status read_at(const file *f, int64_t at, void *to, size_t n) {
+static asl_status read_at(const asl_input *f, int64_t at, void *to, size_t n) {
   if (at > f->size || (int64_t)n > f->size - at)
     return asl_fail(ASL_EDATA, "truncated (%lld bytes)", (long long)f->size);
-  for (size_t done = 0; done < n;) {
-    ssize_t got = pread(f->fd, (char *)to + done, n - done, at + (int64_t)done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return asl_fail(ASL_EIO, "cannot read \"%s\": %m", f->path);
-    if (got == 0) return asl_fail(ASL_EIO, "it shrank while it was read");
-    done += (size_t)got;
-  }
-  return ASL_OK;
+  return asl_input_read(f, at, to, n);
 }
 
 static uint32_t u32(const uint8_t *p) {
@@ -130,7 +100,7 @@ static asl_status read_fields(asl_sens *s, const uint8_t *p) {
 
 enum { FIELDS_BYTES = 4 * MATRIX_BYTES + 36 };
 
-static asl_status read_head(asl_sens *s, const file *f, int64_t *end) {
+static asl_status read_head(asl_sens *s, const asl_input *f, int64_t *end) {
   uint8_t head[12], fields[FIELDS_BYTES];
   ASL_TRY(read_at(f, 0, head, sizeof head));
   if (u32(head) != VERSION)
@@ -147,7 +117,7 @@ static asl_status read_head(asl_sens *s, const file *f, int64_t *end) {
 /* ---- frames ------------------------------------------------------------------------------- */
 
 /* Bytes of colour and depth of the frame whose head is at a place. */
-static asl_status read_frame_head(const file *f, int64_t at, uint8_t head[FRAME_HEAD],
+static asl_status read_frame_head(const asl_input *f, int64_t at, uint8_t head[FRAME_HEAD],
                                   uint64_t *colour, uint64_t *depth) {
   ASL_TRY(read_at(f, at, head, FRAME_HEAD));
   *colour = u64(head + MATRIX_BYTES + 16);
@@ -159,7 +129,7 @@ static asl_status read_frame_head(const file *f, int64_t at, uint8_t head[FRAME_
 }
 
 /* The file is at least as long as its heads, so the list cannot ask for more than 1/12 of it. */
-static asl_status index_frames(asl_sens *s, const file *f, int64_t at) {
+static asl_status index_frames(asl_sens *s, const asl_input *f, int64_t at) {
   int64_t n = s->info.frames;
   if (n > (f->size - at) / FRAME_HEAD)
     return asl_fail(ASL_EDATA, "truncated (%lld bytes cannot hold %lld frames)", (long long)f->size,
@@ -180,8 +150,8 @@ static asl_status index_frames(asl_sens *s, const file *f, int64_t at) {
 }
 
 asl_status asl_sens_open(const char *path, asl_sens **out) {
-  file f;
-  ASL_TRY(open_file(path, &f));
+  asl_input f;
+  ASL_TRY(asl_input_open(path, &f));
   int64_t at = 0;
   asl_sens *s = calloc(1, sizeof *s);
   if (s) {
@@ -191,7 +161,7 @@ asl_status asl_sens_open(const char *path, asl_sens **out) {
   }
   asl_status status = s && s->path ? read_head(s, &f, &at) : asl_fail(ASL_ENOMEM, "no memory");
   if (status == ASL_OK) status = index_frames(s, &f, at);
-  close(f.fd);
+  asl_input_close(&f);
   if (status == ASL_OK) *out = s;
   else asl_sens_release(s);
   return asl_wrap(status, "%s", path);
@@ -223,7 +193,7 @@ static void read_pose(const uint8_t *head, float pose[16]) {
 }
 
 /* `bytes` is to be freed, also after a failure. */
-static asl_status read_frame(const file *f, int64_t at, bool colour, bool depth, frame *out) {
+static asl_status read_frame(const asl_input *f, int64_t at, bool colour, bool depth, frame *out) {
   ASL_TRY(read_frame_head(f, at, out->head, &out->colour, &out->depth));
   if (!colour && !depth) return ASL_OK;
   out->bytes = malloc((size_t)(out->colour + out->depth));
@@ -240,10 +210,10 @@ static asl_status read_frame(const file *f, int64_t at, bool colour, bool depth,
 /* Opens the file, reads one frame, closes it. */
 static asl_status load_frame(const asl_sens *s, int64_t index, bool colour, bool depth,
                              frame *out) {
-  file f;
-  ASL_TRY(open_file(s->path, &f));
+  asl_input f;
+  ASL_TRY(asl_input_open(s->path, &f));
   asl_status status = read_frame(&f, s->at[index], colour, depth, out);
-  close(f.fd);
+  asl_input_close(&f);
   return asl_wrap(status, "%s: frame %lld", s->path, (long long)index);
 }
 
@@ -376,6 +346,13 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
   return status;
 }
 
+static asl_status visit_files(const asl_source *source, int64_t index, asl_path_visit visit,
+                              void *context) {
+  const source_sens *s = (const source_sens *)source;
+  ASL_TRY(visit(context, s->sens->path));
+  return s->labels ? visit(context, s->labels[index]) : ASL_OK;
+}
+
 static void free_source(asl_source *source) {
   source_sens *s = (source_sens *)source;
   asl_sens_release(s->sens);
@@ -414,7 +391,7 @@ static bool copy_spec(source_sens *s, const asl_source_sens_spec *spec) {
 }
 
 asl_status asl_source_sens_new(const asl_source_sens_spec *spec, asl_source **out) {
-  static const asl_source_type type = {"sens", decode, free_source};
+  static const asl_source_type type = {"sens", decode, visit_files, free_source};
   ASL_TRY(check_spec(spec));
   source_sens *s = calloc(1, sizeof *s);
   if (!s) return asl_fail(ASL_ENOMEM, "no memory for a source");

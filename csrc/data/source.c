@@ -36,3 +36,9 @@ asl_status asl_source_decode(const asl_source *source, int64_t index, uint32_t p
   ASL_TRY(asl_source_check(source, index, planes));
   return source->type->decode(source, index, planes, out);
 }
+
+asl_status asl_source_visit_files(const asl_source *source, int64_t index, asl_path_visit visit,
+                                  void *context) {
+  ASL_TRY(asl_source_check(source, index, 0));
+  return source->type->files ? source->type->files(source, index, visit, context) : ASL_OK;
+}

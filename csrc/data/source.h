@@ -13,6 +13,10 @@
 
 typedef struct asl_source asl_source;
 
+/* Takes a path, which lives until it returns. It may also leave by longjmp (as Lua does), so
+ * whoever calls it holds nothing then. */
+typedef asl_status (*asl_path_visit)(void *context, const char *path);
+
 typedef struct asl_source_type {
   const char *name; /* for messages: "files", "rooms" */
 
@@ -21,6 +25,10 @@ typedef struct asl_source_type {
    * held in it. A pure function of (source, index, planes), called by several threads at once: no
    * state that shows, no clock, no global random numbers. */
   asl_status (*decode)(const asl_source *source, int64_t index, uint32_t planes, asl_sample *out);
+
+  /* Visits the files that sample `index` (already checked) is read from, also those that it shares
+   * with others; a failure of `visit` ends that and is returned. NULL: there are none. */
+  asl_status (*files)(const asl_source *source, int64_t index, asl_path_visit visit, void *context);
 
   /* Frees the source; called when the last reference goes. Cannot fail. */
   void (*free)(asl_source *source);
@@ -46,5 +54,9 @@ asl_status asl_source_check(const asl_source *source, int64_t index, uint32_t pl
 /* type->decode with its arguments checked; on failure `out` is cleared. */
 asl_status asl_source_decode(const asl_source *source, int64_t index, uint32_t planes,
                              asl_sample *out);
+
+/* type->files with its index checked. */
+asl_status asl_source_visit_files(const asl_source *source, int64_t index, asl_path_visit visit,
+                                  void *context);
 
 #endif

@@ -252,6 +252,14 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
   return status;
 }
 
+static asl_status visit_files(const asl_source *source, int64_t index, asl_path_visit visit,
+                              void *context) {
+  const source_files *s = (const source_files *)source;
+  for (int list = 0; list < LISTS; list++)
+    if (s->paths[list]) ASL_TRY(visit(context, s->paths[list][index]));
+  return ASL_OK;
+}
+
 /* ---- the source --------------------------------------------------------------------------- */
 
 void asl_paths_free(char **paths, int64_t n) {
@@ -344,7 +352,7 @@ static uint32_t planes_of(const asl_source_files_spec *spec) {
 }
 
 asl_status asl_source_files_new(const asl_source_files_spec *spec, asl_source **out) {
-  static const asl_source_type type = {"files", decode, free_source};
+  static const asl_source_type type = {"files", decode, visit_files, free_source};
   ASL_TRY(check_spec(spec));
   source_files *s = calloc(1, sizeof *s);
   if (!s) return asl_fail(ASL_ENOMEM, "no memory for a source");

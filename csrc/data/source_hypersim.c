@@ -1,5 +1,6 @@
 #include "data/source_hypersim.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,20 @@
 #include "data/planes_hdf5.h"
 #include "data/tone_map.h"
 
-enum { MOST_FRAME = 9999, ID_OFFSET = 1 };
+enum { MOST_FRAME = 9999, ID_OFFSET = 1, MORE_OF_PATH = 64 };
+
+/* A kind of file that a frame has: its names, and the dataset in it. */
+typedef struct part {
+  const char *folder, *name;
+  const char *type; /* of values, as asl_hdf5_expect() takes it; NULL: no HDF5 file */
+  int rank;
+} part;
+
+static const part colour = {"final_hdf5", "color.hdf5", "f", 3};
+static const part preview = {"final_preview", "tonemap.jpg", NULL, 0};
+static const part entities = {"geometry_hdf5", "render_entity_id.hdf5", "i16", 2};
+static const part semantic = {"geometry_hdf5", "semantic.hdf5", "i16", 2};
+static const part distances = {"geometry_hdf5", "depth_meters.hdf5", "f", 2};
 
 typedef struct source_hypersim {
   asl_source base;
@@ -34,8 +48,9 @@ typedef struct reading {
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static void name_file(const reading *r, const char *part, const char *kind) {
-  snprintf(r->path, r->room, "%s_%s/frame.%04d.%s", r->shot->folder, part, (int)r->frame, kind);
+static void name_file(const reading *r, part p) {
+  snprintf(r->path, r->room, "%s_%s/frame.%04d.%s", r->shot->folder, p.folder, (int)r->frame,
+           p.name);
 }
 
 /* The first file's size is the sample's. */
@@ -51,15 +66,14 @@ static asl_status take_size(reading *r, int64_t height, int64_t width) {
                   (long long)height, r->first, r->out->width, r->out->height);
 }
 
-/* The file of a part and kind, open, and its dataset, of the sample's size. */
-static asl_status open_part(reading *r, const char *part, const char *kind, const char *type,
-                            int rank, asl_hdf5 **file, asl_hdf5_dataset *dataset) {
-  name_file(r, part, kind);
+/* The file of a part, open, and its dataset, of the sample's size. */
+static asl_status open_part(reading *r, part p, asl_hdf5 **file, asl_hdf5_dataset *dataset) {
+  name_file(r, p);
   *file = NULL;
   ASL_TRY(asl_hdf5_open(r->path, file));
-  asl_status status = asl_hdf5_expect(*file, "dataset", type, rank,
-                                      rank == 3 ? "height, width, 3" : "height, width", dataset);
-  if (status == ASL_OK && rank == 3 && dataset->size[2] != 3)
+  asl_status status = asl_hdf5_expect(*file, "dataset", p.type, p.rank,
+                                      p.rank == 3 ? "height, width, 3" : "height, width", dataset);
+  if (status == ASL_OK && p.rank == 3 && dataset->size[2] != 3)
     status = asl_fail(ASL_EDATA, "%lld channels; expected 3", (long long)dataset->size[2]);
   if (status == ASL_OK) status = take_size(r, dataset->size[0], dataset->size[1]);
   if (status == ASL_OK) return ASL_OK;
@@ -69,14 +83,13 @@ static asl_status open_part(reading *r, const char *part, const char *kind, cons
 }
 
 /* All values of a file, to be freed. Floats become f32, integers stay as they are. */
-static asl_status read_part(reading *r, const char *part, const char *kind, const char *type,
-                            int rank, void **out) {
+static asl_status read_part(reading *r, part p, void **out) {
   static const int64_t first[ASL_HDF5_MAX_RANK] = {0};
   asl_hdf5 *file;
   asl_hdf5_dataset d;
-  ASL_TRY(open_part(r, part, kind, type, rank, &file, &d));
+  ASL_TRY(open_part(r, p, &file, &d));
   bool floats = d.value_class == ASL_HDF5_FLOAT;
-  size_t n = (size_t)r->out->height * (size_t)r->out->width * (rank == 3 ? 3 : 1);
+  size_t n = (size_t)r->out->height * (size_t)r->out->width * (p.rank == 3 ? 3 : 1);
   size_t bytes = n * (floats ? sizeof(float) : (size_t)d.value_bytes);
   *out = malloc(bytes);
   asl_status status = !*out    ? asl_fail(ASL_ENOMEM, "no memory for %zu bytes", bytes)
@@ -95,7 +108,7 @@ static size_t pixels_of(const reading *r) { return (size_t)r->out->height * (siz
 
 static asl_status read_preview(reading *r) {
   asl_picture picture;
-  name_file(r, "final_preview", "tonemap.jpg");
+  name_file(r, preview);
   ASL_TRY(asl_picture_read(r->path, ASL_PICTURE, &picture));
   r->out->image = picture.pixels;
   r->out->planes |= 1u << ASL_PLANE_IMAGE;
@@ -105,7 +118,7 @@ static asl_status read_preview(reading *r) {
 /* A flag per pixel: something was rendered there. */
 static asl_status read_valid(reading *r, uint8_t **valid) {
   void *ids;
-  ASL_TRY(read_part(r, "geometry_hdf5", "render_entity_id.hdf5", "i16", 2, &ids));
+  ASL_TRY(read_part(r, entities, &ids));
   size_t n = pixels_of(r);
   *valid = malloc(n);
   for (size_t i = 0; *valid && i < n; i++) (*valid)[i] = ((const int16_t *)ids)[i] != -1;
@@ -117,7 +130,7 @@ static asl_status map_tones(reading *r, const float *rgb, const uint8_t *valid) 
   r->out->image = malloc(3 * pixels_of(r));
   if (!r->out->image) return asl_fail(ASL_ENOMEM, "no memory for a picture");
   r->out->planes |= 1u << ASL_PLANE_IMAGE;
-  name_file(r, "final_hdf5", "color.hdf5");
+  name_file(r, colour);
   return asl_wrap(asl_tone_map(rgb, valid, r->out->height, r->out->width, r->out->image), "%s",
                   r->path);
 }
@@ -125,7 +138,7 @@ static asl_status map_tones(reading *r, const float *rgb, const uint8_t *valid) 
 static asl_status read_colour(reading *r) {
   void *rgb;
   uint8_t *valid = NULL;
-  ASL_TRY(read_part(r, "final_hdf5", "color.hdf5", "f", 3, &rgb));
+  ASL_TRY(read_part(r, colour, &rgb));
   asl_status status = r->s->all_valid ? ASL_OK : read_valid(r, &valid);
   if (status == ASL_OK) status = map_tones(r, rgb, valid);
   free(valid);
@@ -147,7 +160,7 @@ static asl_status map_ids(reading *r, const int16_t *ids) {
 
 static asl_status read_label(reading *r) {
   void *ids;
-  ASL_TRY(read_part(r, "geometry_hdf5", "semantic.hdf5", "i16", 2, &ids));
+  ASL_TRY(read_part(r, semantic, &ids));
   asl_status status = map_ids(r, ids);
   free(ids);
   return status;
@@ -190,7 +203,7 @@ static asl_status to_planar(reading *r, float *depth) {
 
 static asl_status read_depth(reading *r) {
   void *distance;
-  ASL_TRY(read_part(r, "geometry_hdf5", "depth_meters.hdf5", "f", 2, &distance));
+  ASL_TRY(read_part(r, distances, &distance));
   r->out->depth = distance;
   r->out->planes |= 1u << ASL_PLANE_DEPTH;
   return to_planar(r, distance);
@@ -216,7 +229,7 @@ static asl_status find_size(reading *r) {
     r->out->planes = 0;
     return ASL_OK;
   }
-  ASL_TRY(open_part(r, "final_hdf5", "color.hdf5", "f", 3, &file, &d));
+  ASL_TRY(open_part(r, colour, &file, &d));
   asl_hdf5_close(file);
   return ASL_OK;
 }
@@ -238,7 +251,7 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
                          asl_sample *out) {
   const source_hypersim *s = (const source_hypersim *)source;
   const asl_hypersim_shot *shot = &s->shot[s->shot_of[index]];
-  size_t room = strlen(shot->folder) + 64;
+  size_t room = strlen(shot->folder) + MORE_OF_PATH;
   char *paths = calloc(2, room);
   *out = (asl_sample){0};
   if (!paths) return asl_fail(ASL_ENOMEM, "no memory for a path");
@@ -247,6 +260,31 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
   if (status != ASL_OK) asl_sample_free(out);
   free(paths);
   return status;
+}
+
+static asl_status visit_files(const asl_source *source, int64_t index, asl_path_visit visit,
+                              void *context) {
+  const source_hypersim *s = (const source_hypersim *)source;
+  const asl_hypersim_shot *shot = &s->shot[s->shot_of[index]];
+  char path[PATH_MAX];
+  reading r = {.s = s, .shot = shot, .frame = s->frame[index], .path = path, .room = sizeof path};
+  const struct {
+    bool read;
+    part part;
+  } list[] = {{!s->preview, colour},
+              {!s->preview && !s->all_valid, entities},
+              {s->preview, preview},
+              {wants(s->base.planes, ASL_PLANE_LABEL), semantic},
+              {wants(s->base.planes, ASL_PLANE_DEPTH), distances}};
+  if (strlen(shot->folder) + MORE_OF_PATH > sizeof path)
+    return asl_fail(ASL_EINVAL, "a path of %zu bytes, at most %d can be opened: %s",
+                    strlen(shot->folder), PATH_MAX - MORE_OF_PATH, shot->folder);
+  for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+    if (!list[i].read) continue;
+    name_file(&r, list[i].part);
+    ASL_TRY(visit(context, path));
+  }
+  return ASL_OK;
 }
 
 /* ---- the source ---------------------------------------------------------------------------- */
@@ -318,7 +356,7 @@ static uint32_t planes_of(const asl_source_hypersim_spec *spec) {
 }
 
 asl_status asl_source_hypersim_new(const asl_source_hypersim_spec *spec, asl_source **out) {
-  static const asl_source_type type = {"hypersim", decode, free_source};
+  static const asl_source_type type = {"hypersim", decode, visit_files, free_source};
   ASL_TRY(check_spec(spec));
   source_hypersim *s = calloc(1, sizeof *s);
   if (!s) return asl_fail(ASL_ENOMEM, "no memory for a source");

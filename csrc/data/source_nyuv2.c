@@ -115,6 +115,12 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
   return status;
 }
 
+static asl_status visit_files(const asl_source *source, int64_t index, asl_path_visit visit,
+                              void *context) {
+  (void)index;
+  return visit(context, ((const source_nyuv2 *)source)->path);
+}
+
 /* ---- the source --------------------------------------------------------------------------- */
 
 static void free_source(asl_source *source) {
@@ -178,7 +184,7 @@ static uint32_t planes_of(const asl_source_nyuv2_spec *spec) {
 }
 
 asl_status asl_source_nyuv2_new(const asl_source_nyuv2_spec *spec, asl_source **out) {
-  static const asl_source_type type = {"nyuv2", decode, free_source};
+  static const asl_source_type type = {"nyuv2", decode, visit_files, free_source};
   if (spec->height != 0 || spec->width != 0)
     ASL_TRY(asl_picture_size_check(spec->height, spec->width));
   source_nyuv2 *s = calloc(1, sizeof *s);

@@ -193,7 +193,13 @@ static asl_status decode(const asl_source *source, int64_t index, uint32_t plane
   return ASL_OK;
 }
 
-static const asl_source_type type = {"packed", decode, free_source};
+static asl_status visit_files(const asl_source *source, int64_t index, asl_path_visit visit,
+                              void *context) {
+  (void)index;
+  return visit(context, ((const packed *)source)->path);
+}
+
+static const asl_source_type type = {"packed", decode, visit_files, free_source};
 
 /* ---- looking ------------------------------------------------------------------------------ */
 

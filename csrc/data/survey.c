@@ -1,45 +1,39 @@
-#define _GNU_SOURCE
 #include "data/survey.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/parallel.h"
+#include "base/read.h"
 
 enum { BLOCK = 1 << 18 };
 
 /* ---- files -------------------------------------------------------------------------------- */
 
-static asl_status stream(int fd, asl_sha256 *sha, char *block, asl_survey_file *file) {
-  struct stat st;
-  if (fstat(fd, &st) != 0) return asl_fail(ASL_EIO, "cannot look at \"%s\": %m", file->path);
-  if (!S_ISREG(st.st_mode)) return asl_fail(ASL_EIO, "\"%s\" is not a file", file->path);
-  for (;;) {
-    ssize_t got = read(fd, block, BLOCK);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return asl_fail(ASL_EIO, "cannot read \"%s\": %m", file->path);
-    if (got == 0) return ASL_OK;
-    asl_sha256_add(sha, block, (size_t)got);
-    file->bytes += got;
+static asl_status digest_input(const asl_input *input, asl_sha256 *sha, char *block,
+                               asl_survey_file *file) {
+  while (file->bytes < input->size) {
+    int64_t left = input->size - file->bytes;
+    size_t n = left < BLOCK ? (size_t)left : BLOCK;
+    ASL_TRY(asl_wrap(asl_input_read(input, file->bytes, block, n), "\"%s\"", file->path));
+    asl_sha256_add(sha, block, n);
+    file->bytes += (int64_t)n;
   }
+  return ASL_OK;
 }
 
 static asl_status digest(asl_survey_file *file) {
-  int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return asl_fail(ASL_EIO, "cannot open \"%s\": %m", file->path);
+  asl_input input;
+  ASL_TRY(asl_input_open(file->path, &input));
   char *block = malloc(BLOCK);
   asl_sha256 *sha = asl_sha256_new();
-  asl_status status = block && sha ? stream(fd, sha, block, file)
+  asl_status status = block && sha ? digest_input(&input, sha, block, file)
                                    : asl_fail(ASL_ENOMEM, "no memory to read \"%s\"", file->path);
   if (sha) asl_sha256_finish(sha, file->sha256);
   free(block);
-  close(fd);
+  asl_input_close(&input);
   return status;
 }
 

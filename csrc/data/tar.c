@@ -327,8 +327,6 @@ static asl_status end_archive(asl_untar *u) {
   if (u->has_size || *u->long_name)
     return asl_fail(ASL_EDATA, "its last header belongs to nothing");
   ASL_TRY(asl_stream_drain(u->stream));
-  if (u->folder >= 0 && syncfs(u->folder) != 0)
-    return asl_fail(ASL_EIO, "cannot bring it to the disk: %m");
   u->state.done = true;
   return ASL_OK;
 }
@@ -360,6 +358,11 @@ asl_status asl_untar_step(asl_untar *u, int64_t bytes, asl_untar_state *state) {
   state->read = asl_stream_done(u->stream);
   state->length = asl_stream_length(u->stream);
   return ASL_OK;
+}
+
+asl_status asl_untar_sync(const asl_untar *u) {
+  if (u->folder < 0 || syncfs(u->folder) == 0) return ASL_OK;
+  return asl_fail(ASL_EIO, "cannot bring it to the disk: %m");
 }
 
 bool asl_untar_counts_fast(const asl_untar *u) { return asl_stream_seekable(u->stream); }

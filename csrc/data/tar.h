@@ -30,9 +30,11 @@ asl_status asl_untar_open(const char *archive, const char *folder, bool digest, 
 void asl_untar_close(asl_untar *untar);
 
 /* Goes on for about this many bytes. ASL_EDATA (damaged or refused, naming the entry), ASL_EIO
- * (disk full, ...): nothing more can be done with it then. When it is done everything is on the
- * disk. */
+ * (disk full, ...): nothing more can be done with it then. */
 asl_status asl_untar_step(asl_untar *untar, int64_t bytes, asl_untar_state *state);
+
+/* Returns when what was unpacked is on the disk. ASL_EIO. */
+asl_status asl_untar_sync(const asl_untar *untar);
 
 /* SHA-256 of the archive, once it is done; "" without `digest`. */
 void asl_untar_digest(asl_untar *untar, char hex[65]);

@@ -211,6 +211,22 @@ static int source_sample(lua_State *L) {
   return push_tensors(L, tensors);
 }
 
+static asl_status add_path(void *context, const char *path) {
+  lua_State *L = context;
+  lua_pushstring(L, path);
+  lua_seti(L, -2, luaL_len(L, -2) + 1);
+  return ASL_OK;
+}
+
+/* source:files(position): the paths of the files that the sample is read from. */
+static int source_paths(lua_State *L) {
+  asl_source *source = asl_lua_check_source(L, 1);
+  lua_Integer position = luaL_checkinteger(L, 2);
+  lua_newtable(L);
+  asl_lua_check(L, asl_source_visit_files(source, position - 1, add_path, L));
+  return 1;
+}
+
 /* Paths of the list table[key], kept alive by the table; the array is a userdata on the stack. */
 static const char **check_paths(lua_State *L, int table, const char *key, lua_Integer n) {
   lua_getfield(L, table, key);
@@ -451,7 +467,7 @@ static int order(lua_State *L) {
 /* ---- registration ------------------------------------------------------------------------- */
 
 static const luaL_Reg source_methods[] = {
-    {"planes", source_planes}, {"sample", source_sample}, {NULL, NULL}};
+    {"planes", source_planes}, {"sample", source_sample}, {"files", source_paths}, {NULL, NULL}};
 static const luaL_Reg source_meta[] = {{"__gc", source_gc}, {"__len", source_count}, {NULL, NULL}};
 
 static const luaL_Reg loader_methods[] = {

@@ -7,7 +7,8 @@
 #include "data/source.h"
 
 /* Pushes a source and takes over the caller's reference. In Lua: #source is its number of samples,
- * source:planes() the list of its planes' names, source:sample(position) a table of tensors. */
+ * source:planes() the list of its planes' names, source:sample(position) a table of tensors,
+ * source:files(position) the list of the files the sample is read from. */
 void asl_lua_push_source(lua_State *L, asl_source *source);
 
 /* The source at `arg`, not retained; raises when it is none. */

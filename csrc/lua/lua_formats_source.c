@@ -174,8 +174,8 @@ static int coco_bytes(lua_State *L) {
   return 1;
 }
 
-/* source_coco{annotations = coco, images = paths, maps = paths or nil, size = {height, width} or
- * nil}: see data/coco_mask.h. The annotations cannot be added to afterwards. */
+/* source_coco{annotations = coco, images = paths, maps = paths or nil, json = path or nil, size =
+ * {height, width} or nil}: see data/coco_mask.h. The annotations cannot be added to afterwards. */
 static int source_coco(lua_State *L) {
   static const char where[] = "source_coco";
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -187,6 +187,7 @@ static int source_coco(lua_State *L) {
   spec.images = asl_lua_strings(L, 1, "images", n, where);
   if (!spec.images) return luaL_error(L, "%s: images must be given", where);
   spec.maps = asl_lua_strings(L, 1, "maps", n, where);
+  spec.json = asl_lua_field_string(L, 1, "json", NULL);
   asl_lua_size(L, 1, &spec.height, &spec.width);
   asl_source *source = NULL;
   asl_lua_check(L, asl_source_coco_new(&spec, &source));

@@ -50,6 +50,11 @@ static int untar_step(lua_State *L) {
   return 1;
 }
 
+static int untar_sync(lua_State *L) {
+  asl_lua_check(L, asl_untar_sync(check_untar(L)));
+  return 0;
+}
+
 static int untar_digest(lua_State *L) {
   char hex[65];
   asl_untar_digest(check_untar(L), hex);
@@ -81,11 +86,9 @@ static int tree_size(lua_State *L) {
 
 void asl_lua_open_staging(lua_State *L) {
   static const luaL_Reg meta[] = {{"__gc", untar_close}, {"__close", untar_close}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"step", untar_step},
-                                     {"digest", untar_digest},
-                                     {"counts_fast", untar_counts_fast},
-                                     {"close", untar_close},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"step", untar_step},     {"sync", untar_sync},
+                                     {"digest", untar_digest}, {"counts_fast", untar_counts_fast},
+                                     {"close", untar_close},   {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"untar", untar_open}, {"free_bytes", free_bytes}, {"tree_size", tree_size}, {NULL, NULL}};
   luaL_newmetatable(L, UNTAR_META);

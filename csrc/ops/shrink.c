@@ -35,12 +35,13 @@ static filter filter_at(int *memory, int from, int to, int begin, int end) {
  * place in it; a round rotates them by one: three take row, column to column, row, four more take
  * them back. */
 ASL_BODY shuffle_body(asl_u8x16 v[8]) {
-  const asl_u8x16 low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
-  asl_u8x16 before[8];
-  memcpy(before, v, sizeof before);
+  asl_u8x16 a[8];
+  memcpy(a, v, sizeof a);
   for (int i = 0; i < 4; i++) {
-    v[2 * i] = __builtin_shuffle(before[i], before[i + 4], low);
-    v[2 * i + 1] = __builtin_shuffle(before[i], before[i + 4], low + 8);
+    v[2 * i] = __builtin_shufflevector(a[i], a[i + 4], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6,
+                                       22, 7, 23);
+    v[2 * i + 1] = __builtin_shufflevector(a[i], a[i + 4], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13,
+                                           29, 14, 30, 15, 31);
   }
 }
 

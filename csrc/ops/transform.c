@@ -33,11 +33,15 @@ static int64_t grey_sum(const uint8_t *row, int first, int end) {
 /* Eight pixels at a time: their 24 bytes are those of a and the last eight of b, which has the last
  * sixteen. A shuffle numbers a's bytes from 0, b's from 16. */
 
-ASL_BODY take_channel_body(const asl_u8x16 *a, const asl_u8x16 *b, int c, asl_i32x8 *to) {
-  const asl_u8x16 at = {0, 3, 6, 9, 12, 23, 26, 29};
-  asl_u8x16 bytes = __builtin_shuffle(*a, *b, at + (uint8_t)c);
+/* Channel c (a constant) of the pixels. */
+#define TAKE_CHANNEL(a, b, c)                                                                      \
+  __builtin_shufflevector(a, b, c, 3 + c, 6 + c, 9 + c, 12 + c, 23 + c, 26 + c, 29 + c, 0, 0, 0,   \
+                          0, 0, 0, 0, 0)
+
+/* The first eight bytes as numbers. */
+ASL_BODY widen_eight_body(asl_u8x16 *bytes, asl_i32x8 *to) {
   asl_i32x8 both[2];
-  asl_widen_body(&bytes, both);
+  asl_widen_body(bytes, both);
   *to = both[0];
 }
 
@@ -49,19 +53,21 @@ ASL_BODY mix_channel_body(const int32_t *m, int32_t offset, const asl_i32x8 rgb[
 
 /* asl_colour_apply() to n pixels. */
 ASL_BODY change_row_body(const asl_colour_map *map, uint8_t *pixels, int n) {
-  const asl_u8x16 head = {0, 8, 16, 1, 9, 17, 2, 10, 18, 3, 11, 19, 4, 12, 20, 5};
-  const asl_u8x16 tail = {13, 21, 6, 14, 22, 7, 15, 23};
   for (; n >= 8; n -= 8, pixels += 24) {
     asl_u8x16 a, b;
     asl_i32x8 rgb[3], mixed[4];
     memcpy(&a, pixels, sizeof a);
     memcpy(&b, pixels + 8, sizeof b);
-    for (int c = 0; c < 3; c++) take_channel_body(&a, &b, c, &rgb[c]);
+    asl_u8x16 channel[3] = {TAKE_CHANNEL(a, b, 0), TAKE_CHANNEL(a, b, 1), TAKE_CHANNEL(a, b, 2)};
+    for (int c = 0; c < 3; c++) widen_eight_body(&channel[c], &rgb[c]);
     for (int c = 0; c < 3; c++) mix_channel_body(map->matrix + 3 * c, map->offset, rgb, &mixed[c]);
     mixed[3] = mixed[2];
-    asl_narrow_body(mixed, &a);
+    asl_narrow_body(mixed, &a); /* eight reds, eight greens */
     asl_narrow_body(mixed + 2, &b);
-    asl_u8x16 first = __builtin_shuffle(a, b, head), last = __builtin_shuffle(a, b, tail);
+    asl_u8x16 first =
+        __builtin_shufflevector(a, b, 0, 8, 16, 1, 9, 17, 2, 10, 18, 3, 11, 19, 4, 12, 20, 5);
+    asl_u8x16 last =
+        __builtin_shufflevector(a, b, 13, 21, 6, 14, 22, 7, 15, 23, 0, 0, 0, 0, 0, 0, 0, 0);
     memcpy(pixels, &first, 16);
     memcpy(pixels + 16, &last, 8);
   }
@@ -111,7 +117,7 @@ typedef struct drawing {
   bool straight;
   int first, end; /* the covered columns, of a row that is covered at all */
   int step;
-  int32_t fine[ASL_TRANSFORM_SIDE]; /* the columns' places; of other maps, those of a row */
+  int32_t fine[ASL_TRANSFORM_SIDE]; /* the places of these columns */
 } drawing;
 
 /* Pixels one by one from the picture's rows, forwards or backwards. */
@@ -285,10 +291,15 @@ static asl_size shrunk_size(const asl_transform *t, asl_size source) {
 
 static bool same(asl_size a, asl_size b) { return a.height == b.height && a.width == b.width; }
 
+static int within(double position, int last) {
+  return position > 0 ? (int)(position < last ? position : last) : 0;
+}
+
 /* The pixels of a side that positions from `low` to `high` need, and perhaps some more. */
 static void needed(double low, double high, int side, int *begin, int *end) {
-  *begin = low > 0 ? (int)(low < side - 1 ? low : side - 1) : 0;
-  *end = high < side - 3 ? (high > 0 ? (int)high : 0) + 3 : side;
+  int last = within(high, side - 1) + 2;
+  *begin = within(low, side - 1);
+  *end = last < side ? last + 1 : side;
 }
 
 /* The part of the shrunk picture that a result of this size needs. Positions are monotonic in x and

@@ -1,6 +1,6 @@
 /* Loops over pixels in two versions: for the instructions that the build is for, and for AVX2 where
  * the CPU's kernels use it. They compute in integers, so that both give the same bits. Vectors are
- * GCC's; they stay inside a body, as passing them depends on the instructions. */
+ * those of gcc and clang; they stay inside a body, as passing them depends on the instructions. */
 #ifndef ASL_OPS_WIDE_H
 #define ASL_OPS_WIDE_H
 
@@ -57,16 +57,19 @@ ASL_BODY asl_narrow_body(const asl_i32x8 from[2], asl_u8x16 *to) {
 
 /* Four bytes in memory as numbers. */
 ASL_BODY asl_load4_body(const uint8_t *from, asl_u32x4 *to) {
-  const asl_u8x16 spread = {0, 16, 16, 16, 1, 16, 16, 16, 2, 16, 16, 16, 3, 16, 16, 16};
+  const asl_u8x16 zero = {0};
   uint32_t four;
   memcpy(&four, from, sizeof four);
-  *to = (asl_u32x4)__builtin_shuffle((asl_u8x16)(asl_u32x4){four}, (asl_u8x16){0}, spread);
+  asl_u8x16 bytes = (asl_u8x16)(asl_u32x4){four};
+  *to = (asl_u32x4)__builtin_shufflevector(bytes, zero, 0, 16, 16, 16, 1, 16, 16, 16, 2, 16, 16, 16,
+                                           3, 16, 16, 16);
 }
 
 /* The inverse, of numbers that are bytes. */
 ASL_BODY asl_store4_body(const asl_u32x4 *from, uint8_t *to) {
-  const asl_u8x16 gather = {0, 4, 8, 12};
-  asl_u32x4 packed = (asl_u32x4)__builtin_shuffle((asl_u8x16)*from, gather);
+  asl_u8x16 bytes = (asl_u8x16)*from;
+  asl_u32x4 packed = (asl_u32x4)__builtin_shufflevector(bytes, bytes, 0, 4, 8, 12, 0, 4, 8, 12, 0,
+                                                        4, 8, 12, 0, 4, 8, 12);
   uint32_t four = packed[0];
   memcpy(to, &four, sizeof four);
 }

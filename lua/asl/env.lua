@@ -2,6 +2,10 @@
 ---
 ---     return { runs = "/scratch/runs", camvid = "/data/camvid", nyuv2 = "/data/nyuv2" }
 ---
+--- A data set may be an archive, which is unpacked to a local disk when it is first asked for (asl.staging):
+---
+---     return { scratch = "/local", nyuv2 = { archive = "/net/nyu.tar.gz", folder = "nyu", sha256 = "..." } }
+---
 --- Found by --env FILE, else $ASL_ENV; without either it is empty.
 
 local fault = require "asl.fault"
@@ -38,15 +42,18 @@ function env.get(name)
   return entries[name]
 end
 
---- Where a data set lies: the given path if there is one, else the environment's entry.
+--- Where a data set lies: the given path if there is one, else the environment's entry, which may be an archive to unpack:
+--- { archive, folder, scratch, sha256 }, see asl.staging.path.
 ---@param name string   "camvid"
 ---@param given string  from the configuration; "" = not given
 ---@param key string|nil  the configuration's key for it; default "data"
 ---@return string path
----@error neither is there, saying what to write where
+---@error neither is there, saying what to write where; what asl.staging.path raises
 function env.path(name, given, key)
   if given ~= "" then return given end
-  return env.get(name) or fault.raise(("where is %s?"):format(name), { level = 0, exit_code = fault.exit.usage,
+  local entry = env.get(name)
+  if type(entry) == "table" then return require("asl.staging").path(name, entry, env.get "scratch") end
+  return entry or fault.raise(("where is %s?"):format(name), { level = 0, exit_code = fault.exit.usage,
     hint = ("write %s=DIRECTORY on the command line, or %s = \"DIRECTORY\" into %s"):format(key or "data", name,
       file or "an environment file (--env FILE or $ASL_ENV)") })
 end

@@ -54,7 +54,7 @@ end
 local modules = {
   "buffer", "checkpoint", "config", "continual", "data", "env", "evaluator", "fs", "help", "json", "labels",
   "ledger", "log", "loss", "metrics", "mix", "models", "nn", "optim", "options", "profile", "ranks", "report", "run",
-  "scenario", "schedule", "score", "strategy", "sweep", "task", "teacher",
+  "scenario", "schedule", "score", "staging", "strategy", "sweep", "task", "teacher",
   "weights",
 }
 local is_module = {}

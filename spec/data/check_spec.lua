@@ -15,7 +15,6 @@ local sheet = require "asl.data.check.sheet"
 local survey = require "asl.data.check.survey"
 local tally = require "asl.data.check.tally"
 local trial = require "spec.support.trial"
-local watch = require "asl.data.check.watch"
 
 local root, out
 
@@ -223,11 +222,11 @@ describe("asl data check", function()
     local function look()
       decoded = {}
       local memory = survey.memory(out .. "/part")
-      local _, set, reading = watch.run(function() return asl.data.camvid { root = root } end)
-      survey.shared(memory, "train", reading.shared)
+      local set = asl.data.camvid { root = root }
+      survey.own_files(memory, "train", set)
       local counter = tally.new(set)
       local bar = { done = 0, update = function() end }
-      survey.samples(memory, "train", set, reading, function(_, found) counter:add(found) end, bar)
+      survey.samples(memory, "train", set, function(_, found) counter:add(found) end, bar)
       memory:close()
       return counter:sum(), decoded
     end
@@ -247,6 +246,84 @@ describe("asl data check", function()
     fs.write(out .. "/part", "not\njson\n")
     assert.same({ 1, 2, 3 }, select(2, look()))
     core.survey = real
+  end)
+
+  --- Calls f(count), count being how often core.survey was told to digest a path by then.
+  local function counting_digests(f)
+    local times, real <const> = {}, core.survey
+    local _ <close> = setmetatable({}, { __close = function() core.survey = real end })
+    core.survey = function(rows)
+      for _, row in ipairs(rows) do
+        for _, path in ipairs(row[3]) do times[path] = (times[path] or 0) + 1 end
+      end
+      return real(rows)
+    end
+    return f(function(path) return times[path] or 0 end)
+  end
+
+  local function survey_all(memory, set)
+    local sound = 0
+    survey.own_files(memory, "all", set)
+    survey.samples(memory, "all", set, function() sound = sound + 1 end, { done = 0, update = function() end })
+    return sound
+  end
+
+  it("digests a file that samples share once", function()
+    local given = { size = { 4, 6 }, sequences = 4, frames = 10 }
+    local path = pack_rooms(given, root)
+    given.root = root
+    local set = asl.data.rooms(given)
+    counting_digests(function(count)
+      local memory = survey.memory(out .. "/part")
+      assert.equal(40, survey_all(memory, set))
+      memory:close()
+      assert.equal(1, count(path))
+      assert.equal(core.sha256(fs.read(path)), memory.files[path].sha256)
+      memory = survey.memory(out .. "/part")
+      assert.equal(40, survey_all(memory, set))
+      memory:close()
+      assert.equal(1, count(path))
+    end)
+  end)
+
+  it("tells once of a shared file that cannot be read, and does not try again", function()
+    pictures.write_folder(root, 40, function() return pictures.pattern(4, 6) end,
+      function() return pictures.label(4, 6, function() return 0 end) end)
+    local lines = {}
+    for i = 1, 40 do lines[i] = ("image/%d.png label/1.png\n"):format(i) end
+    pictures.write(root .. "/list.txt", table.concat(lines))
+    local set = asl.data.folder { root = root, list = root .. "/list.txt", classes = { "a" } }
+    local path = root .. "/label/1.png"
+    fs.remove(path)
+    counting_digests(function(count)
+      local memory = survey.memory(out .. "/part")
+      assert.equal(0, survey_all(memory, set))
+      memory:close()
+      assert.equal(1, count(path))
+      assert.equal(1, #memory.problems)
+      assert.matches("cannot open .*/label/1%.png", memory.problems[1].message)
+    end)
+  end)
+
+  it("decodes a sample again when a file that it shares has changed", function()
+    miniature_coco.write(root)
+    local json_path = root .. "/annotations/instances_val2017.json"
+    local function sound_again()
+      local decoded, real <const> = 0, core.survey
+      local _ <close> = setmetatable({}, { __close = function() core.survey = real end })
+      core.survey = function(rows)
+        decoded = decoded + #rows
+        return real(rows)
+      end
+      local memory = survey.memory(out .. "/part")
+      assert.equal(3, survey_all(memory, asl.data.coco { root = root, split = "val" }))
+      memory:close()
+      return decoded
+    end
+    assert.equal(3, sound_again())
+    assert.equal(0, sound_again())
+    fs.write(json_path, fs.read(json_path) .. "\n")
+    assert.equal(3, sound_again())
   end)
 
   it("stopped by SIGINT leaves what it has found, and is gone on with", function()
@@ -400,7 +477,7 @@ describe("asl data check", function()
     assert.same({ core.sha256(bytes), #bytes }, { core.sha256_file(root .. "/file") })
     pictures.write(root .. "/file", "")
     assert.same({ core.sha256 "", 0 }, { core.sha256_file(root .. "/file") })
-    assert.error_matches(function() core.sha256_file(root) end, "is not a file")
+    assert.error_matches(function() core.sha256_file(root) end, "is a directory, not a file")
     assert.error_matches(function() core.sha256_file(root .. "/none") end, 'cannot open ".*/none": No such file')
   end)
 

@@ -176,6 +176,18 @@ describe("a pack", function()
       "there are several packs of rooms with")
   end)
 
+  it("is asked for with the options of its constructor, which are checked as it does", function()
+    for _, kind in ipairs(packed.kinds()) do
+      local given = { nonsense = 1, [packed.places[kind]] = kind ~= "rooms" and "/no/where" or nil }
+      local expected = pictures.error_of(function() asl.data[kind](given) end)
+      local message = pictures.error_of(function() packed.merged(kind, given) end)
+      assert.matches(('^.*pack_spec.lua:%%d+: asl.data.%s: unknown option "nonsense" %%(known: '):format(kind), message)
+      assert.equal(expected:gsub(":%d+:", ""), message:gsub(":%d+:", ""))
+    end
+    local merged = packed.merged("sens", { file = "a.sens", every = 3 })
+    assert.same({ file = "a.sens", every = 3, label_ids = "scannet", classes = "nyu40", tracked = false }, merged)
+  end)
+
   it("knows a list by its name, wherever it lies", function()
     local given = write_folder(2)
     pack("folder", given, out)

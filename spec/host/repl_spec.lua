@@ -53,7 +53,7 @@ describe("the prompt", function()
 
   it("explains ?words", function()
     assert.truthy(transcript({ "?options.check" })[1]:find("asl.options.check(where, given, defaults)", 1, true))
-    assert.truthy(transcript({ "? chekc" })[1]:find("did you mean asl.options.check?", 1, true))
+    assert.truthy(transcript({ "? spraed" })[1]:find("did you mean asl.Dataset:spread?", 1, true))
   end)
 end)
 

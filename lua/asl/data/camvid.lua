@@ -13,7 +13,12 @@ local camvid = {}
 
 local WHERE = "asl.data.camvid"
 local SEQUENCE_AND_FRAME = "([^/_]+)_f?(%d+)"
-local MAX_LIST_BYTES = 1 << 20
+
+--- The options of asl.data.camvid.
+camvid.options = {
+  root = folder.options.root, split = options.one_of { "train", "val", "test", "all" }, sequences = options.optional "table",
+  classes = options.any, size = folder.options.size,
+}
 
 -- ---- the SegNet tutorial's form ---------------------------------------------------------------------------------------
 
@@ -29,24 +34,26 @@ local function segnet(o)
   return folder.build(WHERE, {
     root = o.root, list = list, classes = labels.from(o.classes or "camvid11", "camvid"),
     label_map = labels.map("camvid11_file", o.classes or "camvid11"), name = "camvid", title = "camvid/" .. o.split,
-    pattern = SEQUENCE_AND_FRAME .. "%.%w+$", size = o.size,
+    pattern = SEQUENCE_AND_FRAME .. "%.%w+$", size = o.size, files = files.tables(o.classes),
   })
 end
 
 -- ---- all 32 classes ---------------------------------------------------------------------------------------------------
 
-local function lines_of(path)
+--- The lines of a file, which is added to those that were read.
+local function lines_of(o, path)
   local lines = {}
-  for line in (core.fs.read(path, MAX_LIST_BYTES) .. "\n"):gmatch "(.-)\r?\n" do
+  o.files[#o.files + 1] = path
+  for _, line in files.lines(path) do
     if line ~= "" then lines[#lines + 1] = line end
   end
   return lines
 end
 
 --- codes.txt must name the classes in the order of the table: its line number is the value in the maps.
-local function check_codes(path)
-  local known = labels.camvid32.names
-  local codes = lines_of(path)
+local function check_codes(o)
+  local known, path = labels.camvid32.names, files.join(o.root, "codes.txt")
+  local codes = lines_of(o, path)
   if #codes ~= #known then files.bad("%s: %d classes; there are %d", path, #codes, #known) end
   for i, name in ipairs(codes) do
     if name ~= known[i] then files.bad("%s:%d: the class %q; in the table camvid32 it is %q", path, i, name, known[i]) end
@@ -62,7 +69,7 @@ local function names_of(o)
   if o.split == "test" or not core.fs.stat(list) then
     files.bad('%s: this form has the splits "train" and "val" where %s lists the latter, else only "all"', WHERE, list)
   end
-  for _, line in ipairs(lines_of(list)) do held_out[line:gsub("%.png$", "")] = true end
+  for _, line in ipairs(lines_of(o, list)) do held_out[line:gsub("%.png$", "")] = true end
   for _, name in ipairs(names) do
     if (held_out[name] == true) == (o.split == "val") then kept[#kept + 1] = name end
   end
@@ -79,7 +86,8 @@ end
 
 local function full(o)
   local classes = labels.from(o.classes or "camvid32", "camvid")
-  check_codes(files.join(o.root, "codes.txt"))
+  o.files = files.tables(o.classes)
+  check_codes(o)
   local names, images, maps, ids, sequences, frames, prints = names_of(o), {}, {}, {}, {}, {}, {}
   if #names == 0 then files.bad("%s: %s/images holds no picture of the split %q", WHERE, o.root, o.split) end
   for i, name in ipairs(names) do
@@ -94,7 +102,7 @@ local function full(o)
   for i = 1, #names do prints[i] = ("%d %d"):format(image_bytes[i], map_bytes[i]) end
   return dataset.new {
     name = "camvid_full/" .. o.split, class_names = classes.names, colours = classes.colours, ids = ids,
-    sequences = sequences, frames = frames, fingerprint = prints,
+    sequences = sequences, frames = frames, fingerprint = prints, files = o.files,
     source = core.source_frames {
       images = images, labels = maps, label_map = full_map(classes), table = "camvid32", size = o.size,
     },
@@ -103,10 +111,7 @@ end
 
 --- See asl.data.camvid.
 function camvid.new(given)
-  local o = options.check(WHERE, given, {
-    root = options.require "string", split = options.one_of { "train", "val", "test", "all" },
-    sequences = options.optional "table", classes = options.any, size = options.optional "table",
-  })
+  local o = options.check(WHERE, given, camvid.options)
   local has_codes = core.fs.stat(o.root:gsub("/+$", "") .. "/codes.txt")
   local all = has_codes and full(o) or segnet(o)
   return o.sequences and all:sequence(o.sequences) or all

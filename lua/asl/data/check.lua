@@ -8,6 +8,7 @@
 
 local core = require "asl.core"
 local fault = require "asl.fault"
+local files = require "asl.data.files"
 local fs = require "asl.fs"
 local json = require "asl.json"
 local options = require "asl.options"
@@ -18,7 +19,6 @@ local recognise = require "asl.data.check.recognise"
 local sheet = require "asl.data.check.sheet"
 local survey = require "asl.data.check.survey"
 local tally = require "asl.data.check.tally"
-local watch = require "asl.data.check.watch"
 local words = require "asl.data.check.words"
 
 local check = {}
@@ -40,7 +40,7 @@ end
 --- The lines of a list all of whose files are there; each that is not is a problem.
 local function lines_there(part, memory)
   local kept = {}
-  for line in (core.fs.read(part.list, 1 << 26) .. "\n"):gmatch "(.-)\r?\n" do
+  for _, line in files.lines(part.list) do
     local whole, places = true, {}
     for name in line:gmatch(line:find("\t", 1, true) and "[^\t]+" or "%S+") do
       places[#places + 1] = place_of(part.given.root, name)
@@ -55,6 +55,13 @@ local function lines_there(part, memory)
   return kept
 end
 
+--- Makes a data set; files of samples that are missing are left for when they are decoded, where the constructor can.
+---@return boolean ok
+---@return asl.Dataset|any set  or the problem
+local function attempt(kind, given)
+  return pcall(files.lenient, require("asl.data")[kind], given)
+end
+
 --- A data set of the samples of a list that are there.
 local function make_of_rest(part, memory, out)
   local kept = lines_there(part, memory)
@@ -63,13 +70,16 @@ local function make_of_rest(part, memory, out)
   core.fs.write(list, table.concat(kept, "\n") .. "\n", { durable = false })
   local given = { root = part.given.root, list = list }
   for name, value in pairs(part.lenient) do given[name] = value end
-  local ok, set, reading = watch.run(function() return require("asl.data").folder(given) end)
+  local ok, set = attempt("folder", given)
   core.fs.remove(list)
-  if ok then
-    reading.shared = { part.list }
-    return set, reading
+  if not ok then
+    memory:problem(part.title, nil, fault.cause(set))
+    return nil
   end
-  memory:problem(part.title, nil, fault.cause(set))
+  for i, path in ipairs(set.files) do
+    if path == list then set.files[i] = part.list end
+  end
+  return set
 end
 
 --- Each note once.
@@ -88,11 +98,11 @@ local function make_instead(part, notes, message)
     for name, value in pairs(more) do
       given[name], shown[#shown + 1] = value, ("%s=%s"):format(name, tostring(value))
     end
-    local ok, set, reading = watch.run(function() return require("asl.data")[part.kind](given) end)
+    local ok, set = attempt(part.kind, given)
     if ok then
       table.sort(shown)
       add_note(notes, ("%s is read with %s: %s"):format(part.title, table.concat(shown, " "), message))
-      return set, reading
+      return set
     end
   end
   return nil
@@ -100,12 +110,12 @@ end
 
 --- The data set of a part; nil where there is none, which is a problem or, of an optional part, a note.
 local function make(part, memory, notes, out)
-  local ok, set, reading = watch.run(part.make)
-  if ok then return set, reading end
+  local ok, set = pcall(files.lenient, part.make)
+  if ok then return set end
   if part.list then return make_of_rest(part, memory, out) end
   local message = fault.cause(set)
-  set, reading = make_instead(part, notes, message)
-  if set then return set, reading end
+  set = make_instead(part, notes, message)
+  if set then return set end
   if part.optional then
     add_note(notes, message)
   else
@@ -117,13 +127,13 @@ end
 -- ---- looking ----------------------------------------------------------------------------------------------------------
 
 local function sorted_files(memory, root)
-  local files = {}
+  local sorted = {}
   for path, file in pairs(memory.used) do
     local shown = path:sub(1, #root + 1) == root .. "/" and path:sub(#root + 2) or path
-    files[#files + 1] = { path = shown, bytes = file.bytes, sha256 = file.sha256 }
+    sorted[#sorted + 1] = { path = shown, bytes = file.bytes, sha256 = file.sha256 }
   end
-  table.sort(files, function(a, b) return a.path < b.path end)
-  return files
+  table.sort(sorted, function(a, b) return a.path < b.path end)
+  return sorted
 end
 
 local function look(parts, memory, quiet)
@@ -132,16 +142,16 @@ local function look(parts, memory, quiet)
   local bar = progress.new { total = total, label = "looking at samples", unit = "sample", quiet = quiet }
   memory.used = {}
   for _, part in ipairs(parts) do
-    survey.shared(memory, part.title, part.reading.shared)
-    for _, path in ipairs(part.reading.shared) do memory.used[path] = memory.files[path] end
+    survey.own_files(memory, part.title, part.set)
+    for _, path in ipairs(part.set.files) do memory.used[path] = memory.files[path] end
     local counter = tally.new(part.set)
     part.sound = {}
-    survey.samples(memory, part.title, part.set, part.reading, function(i, found)
+    survey.samples(memory, part.title, part.set, function(i, found)
       part.sound[i] = true
       counter:add(found)
     end, bar)
     for i = 1, #part.set do
-      for _, path in ipairs(watch.files_of(part.reading, part.set, i)) do memory.used[path] = memory.files[path] end
+      for _, path in ipairs(survey.files_of(part.set, i)) do memory.used[path] = memory.files[path] end
     end
     part.tally = counter:sum()
   end
@@ -198,9 +208,9 @@ end
 
 -- ---- writing ----------------------------------------------------------------------------------------------------------
 
-local function write_manifest(path, files)
+local function write_manifest(path, list)
   local lines = { "path\tbytes\tsha256" }
-  for i, file in ipairs(files) do lines[i + 1] = ("%s\t%d\t%s"):format(file.path, file.bytes, file.sha256) end
+  for i, file in ipairs(list) do lines[i + 1] = ("%s\t%d\t%s"):format(file.path, file.bytes, file.sha256) end
   core.fs.write(path, table.concat(lines, "\n") .. "\n")
 end
 
@@ -269,7 +279,7 @@ function check.run(given)
   core.fs.mkdirs(out)
   local memory, parts, notes = survey.memory(fs.join(out, "manifest.tsv.part")), {}, {}
   for _, part in ipairs(found) do
-    part.set, part.reading = make(part, memory, notes, out)
+    part.set = make(part, memory, notes, out)
     if part.set then parts[#parts + 1] = part end
   end
   if #parts == 0 then

@@ -13,6 +13,12 @@ local SPLITS = { "train", "val", "test" }
 local PATTERN = "^((%a[%w-]*)_(%d+)_(%d+))_leftImg8bit%.png$"
 local FRAMES_IN_SEQUENCE = 1000000
 
+--- The options of asl.data.cityscapes.
+cityscapes.options = {
+  root = options.require "string", split = options.one_of(SPLITS), cities = options.optional "table", labels = true,
+  video = false, size = options.optional "table",
+}
+
 --- The cities of a split, sorted; nothing when the split is not there.
 local function cities_of(folder)
   local cities = {}
@@ -67,10 +73,7 @@ end
 
 --- See asl.data.cityscapes.
 function cityscapes.new(given)
-  local o = options.check(WHERE, given, {
-    root = options.require "string", split = options.one_of(SPLITS), cities = options.optional "table", labels = true,
-    video = false, size = options.optional "table",
-  })
+  local o = options.check(WHERE, given, cityscapes.options)
   o.root = files.root(WHERE, o.root, "leftImg8bit and gtFine")
   if o.video and given.labels then
     error(WHERE .. ": a video (video = true) has no labels; leave labels out", 2)

@@ -24,6 +24,14 @@ local KINDS = {
   stuff = { ids = "coco182", classes = "coco171" },
 }
 
+--- The options of asl.data.coco.
+coco.options = {
+  root = options.require "string", split = options.one_of { "train", "val" }, year = LAST_YEAR,
+  kind = options.one_of { "instances", "panoptic", "stuff" }, classes = options.any, size = options.optional "table",
+  empty = options.one_of { "keep", "drop" }, json = options.optional "string", images = options.optional "string",
+  maps = options.optional "string",
+}
+
 -- ---- reading annotations ----------------------------------------------------------------------------------------------
 
 --- A field of an element, of the right kind.
@@ -167,7 +175,7 @@ local function make(o, fields)
   return dataset.new {
     name = ("coco/%s%d"):format(o.split, o.year), class_names = o.classes.names, colours = o.classes.colours,
     ids = sample_ids(fields.numbers), frames = fields.numbers, fingerprint = fields.fingerprint, source = fields.source,
-    index = fields.index,
+    index = fields.index, files = o.files,
   }
 end
 
@@ -237,7 +245,7 @@ local function painted(o)
     fingerprint = pick(fingerprints(files.sizes(WHERE, images), bytes), index),
     source = core.source_coco {
       annotations = reading.into, images = images, maps = o.kind == "panoptic" and panoptic_maps(o, pictures, reading) or nil,
-      size = o.size,
+      json = path, size = o.size,
     },
   })
   return set
@@ -271,12 +279,7 @@ end
 
 --- See asl.data.coco.
 function coco.new(given)
-  local o = options.check(WHERE, given, {
-    root = options.require "string", split = options.one_of { "train", "val" }, year = LAST_YEAR,
-    kind = options.one_of { "instances", "panoptic", "stuff" }, classes = options.any, size = options.optional "table",
-    empty = options.one_of { "keep", "drop" }, json = options.optional "string", images = options.optional "string",
-    maps = options.optional "string",
-  })
+  local o = options.check(WHERE, given, coco.options)
   if o.year ~= FIRST_YEAR and o.year ~= LAST_YEAR then
     error(("%s: option \"year\" must be %d or %d, not %s"):format(WHERE, FIRST_YEAR, LAST_YEAR, tostring(o.year)), 2)
   end
@@ -284,6 +287,7 @@ function coco.new(given)
     error(WHERE .. ": COCO-Stuff has maps only: no json, and empty = \"keep\"", 2)
   end
   o.root = files.root(WHERE, o.root, "train2017, val2017 and annotations")
+  o.files = files.tables(o.classes)
   o.classes = labels.from(o.classes or KINDS[o.kind].classes, "coco")
   return o.kind == "stuff" and stuff(o) or painted(o)
 end

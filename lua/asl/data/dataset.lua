@@ -18,6 +18,8 @@ local options = require "asl.options"
 ---@field sources userdata[]  parallel to ids
 ---@field index integer[]  parallel to ids: 0-based position in the source
 ---@field fingerprints string[]  parallel to ids: what the digest says of a sample's content besides its id
+---@field files string[]  what was read to make it, each once: lists, tables, cameras; not what its samples are read from, which
+---   its sources know (source:files), nor what comes with ASL
 local Dataset = {}
 Dataset.__index = Dataset
 Dataset.__name = "asl.Dataset"
@@ -56,6 +58,25 @@ local function counting(n)
   return list
 end
 
+--- The paths of both lists, each once.
+local function union(a, b)
+  local all, seen = {}, {}
+  for _, paths in ipairs { a, b } do
+    for _, path in ipairs(paths) do
+      if not seen[path] then all[#all + 1] = path end
+      seen[path] = true
+    end
+  end
+  return all
+end
+
+local function check_files(where, paths)
+  for i, path in ipairs(paths) do
+    if type(path) ~= "string" then error(("%s: files[%d] is a %s, not a path"):format(where, i, type(path)), 3) end
+  end
+  return union(paths, {})
+end
+
 --- See asl.data.dataset.
 function dataset.new(given)
   local where = "asl.data.dataset"
@@ -63,6 +84,7 @@ function dataset.new(given)
     name = options.require "string", class_names = options.require "table", colours = options.require "table",
     ids = options.require "table", source = options.require "userdata", sequences = options.optional "table",
     frames = options.optional "table", index = options.optional "table", fingerprint = options.any,
+    files = options.optional "table",
   })
   local n = #o.ids
   local fields = {
@@ -70,6 +92,7 @@ function dataset.new(given)
     ids = o.ids, sequences = o.sequences or repeated(o.name, n), frames = o.frames or counting(n),
     sources = repeated(o.source, n), index = o.index or counting(n), planes = o.source:planes(),
     fingerprints = type(o.fingerprint) == "table" and o.fingerprint or repeated(o.fingerprint or "", n),
+    files = check_files(where, o.files or {}),
   }
   if #o.colours ~= #o.class_names then
     error(("%s: %d classes but %d colours"):format(where, #o.class_names, #o.colours), 2)
@@ -120,7 +143,7 @@ function Dataset:sample(i, planes)
 end
 
 local function derive(self, fields)
-  for _, name in ipairs { "name", "class_names", "colours", "classes", "planes" } do
+  for _, name in ipairs { "name", "class_names", "colours", "classes", "planes", "files" } do
     if fields[name] == nil then fields[name] = self[name] end
   end
   return setmetatable(fields, Dataset)
@@ -277,7 +300,7 @@ function Dataset:join(other)
   if not same_classes(self, other) then
     error(("%s and %s have different classes and cannot be joined"):format(self.name, other.name), 2)
   end
-  local fields = { name = self.name .. "+" .. other.name, planes = {} }
+  local fields = { name = self.name .. "+" .. other.name, planes = {}, files = union(self.files, other.files) }
   for _, name in ipairs(PARALLEL) do
     local list = table.move(self[name], 1, #self[name], 1, {})
     fields[name] = table.move(other[name], 1, #other[name], #list + 1, list)

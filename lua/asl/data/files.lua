@@ -3,8 +3,11 @@
 local core = require "asl.core"
 local fault = require "asl.fault"
 local fs = require "asl.fs"
+local labels = require "asl.labels"
 
 local files = {}
+
+local is_lenient = false
 
 --- Raises: the data on disk is not as it must be (exit code 65).
 ---@param format string
@@ -50,20 +53,68 @@ end
 --- Sizes in bytes of files, each of which must be there; what the fingerprints of samples are made of.
 ---@param where string  the constructor
 ---@param paths string[]
----@return integer[] sizes
+---@return integer[] sizes  0 of a file that is missing, under files.lenient
 --- Errors: the first file that is missing, and how many more.
 function files.sizes(where, paths)
   local sizes, missing = {}, {}
   for i, path in ipairs(paths) do
     local info = core.fs.stat(path)
-    if not info or info.is_dir then missing[#missing + 1] = path end
-    sizes[i] = info and info.size
+    local there = info and not info.is_dir
+    if not there then missing[#missing + 1] = path end
+    sizes[i] = there and info.size or 0
   end
-  if #missing > 0 then
+  if #missing > 0 and not is_lenient then
     files.bad("%s: %s is not there%s", where, missing[1], #missing == 1 and "" or
       (", and %d more of %d files, the last of them %s"):format(#missing - 1, #paths, missing[#missing]))
   end
   return sizes
+end
+
+--- Calls f(...) in a mode of this module in which files.sizes takes missing files for empty ones: a data set can then be made
+--- without them, and each is met when its sample is decoded, not only the first. When f returns or raises, the mode is what it
+--- was.
+---@param f fun(...): any
+---@param ... any
+---@return any ...  what f returns
+--- Errors: what f raises.
+function files.lenient(f, ...)
+  local before = is_lenient
+  local _ <close> = setmetatable({}, { __close = function() is_lenient = before end })
+  is_lenient = true
+  return f(...)
+end
+
+--- Those of some names of label tables that are files, not tables that come with ASL.
+---@param ... any  names as labels.load takes them; other values are none
+---@return string[] paths  each once
+function files.tables(...)
+  local seen, paths = {}, {}
+  for _, name in ipairs(labels.list()) do seen[name] = true end
+  for i = 1, select("#", ...) do
+    local name = select(i, ...)
+    if type(name) == "string" and not seen[name] then
+      seen[name] = true
+      paths[#paths + 1] = name
+    end
+  end
+  return paths
+end
+
+local MAX_TEXT_BYTES = 1 << 26
+
+--- The lines of a text file: for number, line in files.lines(path).
+---@param path string  of at most 64 MiB
+---@return fun(): integer|nil, string|nil
+--- Errors: what reading raises; a line with a NUL, which no text has.
+function files.lines(path)
+  local number, each = 0, (core.fs.read(path, MAX_TEXT_BYTES) .. "\n"):gmatch "(.-)\r?\n"
+  return function()
+    local line = each()
+    if not line then return nil end
+    number = number + 1
+    if line:find("\0", 1, true) then files.bad("%s:%d: a NUL; this is no text file", path, number) end
+    return number, line
+  end
 end
 
 --- Names in a folder that match a pattern, sorted; with what the pattern's captures say of each.

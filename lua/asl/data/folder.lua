@@ -2,16 +2,10 @@
 
 local core = require "asl.core"
 local dataset = require "asl.data.dataset"
-local fault = require "asl.fault"
+local files = require "asl.data.files"
 local labels = require "asl.labels"
 local options = require "asl.options"
 
-local MAX_LIST_BYTES = 1 << 26
-
---- What a folder holds is not as it must be.
-local function bad_data(format, ...)
-  return fault.raise(format:format(...), { level = 0, exit_code = fault.exit.data })
-end
 
 local function join_path(root, path)
   return (root:gsub("/+$", "")) .. "/" .. path
@@ -46,28 +40,27 @@ end
 
 --- Paths relative to root of the pictures and label maps of a list.
 local function read_list(root, list)
-  local images, label_maps, dropped, number = {}, {}, 0, 0
-  for line in (core.fs.read(list, MAX_LIST_BYTES) .. "\n"):gmatch("(.-)\r?\n") do
-    number = number + 1
+  local images, label_maps, dropped = {}, {}, 0
+  for number, line in files.lines(list) do
     local fields = split_line(line)
     if #fields > 2 then
-      bad_data("%s:%d: %d fields; a line is IMAGE, a tab or space, LABEL: %q", list, number, #fields, line)
+      files.bad("%s:%d: %d fields; a line is IMAGE, a tab or space, LABEL: %q", list, number, #fields, line)
     end
     if #fields > 0 then
       if #images == 0 and fields[1]:sub(1, 1) == "/" then
         dropped = leading_names(root, fields[1])
         if not dropped then
-          bad_data("%s:%d: neither %s nor a part of it is below %s", list, number, fields[1], root)
+          files.bad("%s:%d: neither %s nor a part of it is below %s", list, number, fields[1], root)
         end
       end
       images[#images + 1] = drop_names(fields[1], dropped)
       label_maps[#label_maps + 1] = fields[2] and drop_names(fields[2], dropped)
       if #label_maps ~= 0 and #label_maps ~= #images then
-        bad_data("%s:%d: some lines have a label map and some have none", list, number)
+        files.bad("%s:%d: some lines have a label map and some have none", list, number)
       end
     end
   end
-  if #images == 0 then bad_data("%s: the list is empty", list) end
+  if #images == 0 then files.bad("%s: the list is empty", list) end
   return images, #label_maps > 0 and label_maps or nil
 end
 
@@ -76,7 +69,7 @@ local function file_sizes(root, paths, list)
   local sizes = {}
   for i, path in ipairs(paths) do
     local info = core.fs.stat(join_path(root, path))
-    if not info then bad_data("%s: %s, which the list %s names, is not there", root, path, list) end
+    if not info then files.bad("%s: %s, which the list %s names, is not there", root, path, list) end
     sizes[i] = info.size
   end
   return sizes
@@ -121,7 +114,7 @@ end
 local function check_place(where, what, path, expected)
   local info = core.fs.stat(path)
   if info and info.is_dir == (what == "root") then return end
-  bad_data("%s: %s = %q: %s; expected %s", where, what, path, info and "the wrong kind of file" or "not there", expected)
+  files.bad("%s: %s = %q: %s; expected %s", where, what, path, info and "the wrong kind of file" or "not there", expected)
 end
 
 local folder = {}
@@ -135,7 +128,8 @@ folder.options = {
 
 --- Makes the data set of checked options; `where` names the constructor in messages.
 ---@param where string
----@param o table  see folder.options; o.title (string, default o.name) is the data set's name, o.name leads the ids
+---@param o table  see folder.options; o.title (string, default o.name) is the data set's name, o.name leads the ids; o.files
+---   (string[], default: none): what was read besides the list
 ---@return asl.Dataset
 function folder.build(where, o)
   check_place(where, "root", o.root, "a folder of pictures")
@@ -154,7 +148,7 @@ function folder.build(where, o)
   end
   return dataset.new {
     name = o.title or name, class_names = classes.names, colours = classes.colours, ids = ids, sequences = sequences,
-    frames = frames, fingerprint = fingerprint,
+    frames = frames, fingerprint = fingerprint, files = { o.list, table.unpack(o.files or {}) },
     source = core.source_files {
       images = absolute(o.root, images), labels = label_maps and absolute(o.root, label_maps),
       label_map = full_label_map(o.label_map, classes.classes), table = classes.name, size = o.size,
@@ -164,7 +158,9 @@ end
 
 --- See asl.data.folder.
 function folder.new(given)
-  return folder.build("asl.data.folder", options.check("asl.data.folder", given, folder.options))
+  local o = options.check("asl.data.folder", given, folder.options)
+  o.files = files.tables(o.classes)
+  return folder.build("asl.data.folder", o)
 end
 
 return folder

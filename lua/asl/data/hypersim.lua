@@ -28,6 +28,15 @@ local SCALE = "settings_units_info_meters_scale"
 local SPLITS = { "train", "val", "test", "all" }
 local MOST_ROTATION_ERROR = 1e-3 -- how far R^T R of an orientation may be from 1
 
+--- The options of asl.data.hypersim.
+hypersim.options = {
+  root = options.require "string", split = options.one_of(SPLITS), scenes = options.optional "table",
+  volumes = options.optional "table", cameras = options.optional "table", scene_types = options.optional "table", every = 1,
+  picture = options.one_of { "tonemapped", "preview" }, valid = options.one_of { "rendered", "all" }, labels = true,
+  geometry = true, tracked = false, classes = "nyu40", camera_parameters = options.optional "string",
+  size = options.optional "table",
+}
+
 -- What can be done where a kind of file is missing.
 local HINTS = {
   ["render_entity_id.hdf5"] = '; tone mapping asks it which pixels count (valid = "all": all do)',
@@ -78,7 +87,9 @@ end
 --- M_cam_from_uv (9 numbers) and metres per asset unit by scene: of the file that is given, that lies in root, or built in.
 local function read_cameras(o)
   local beside = files.join(o.root, CAMERAS)
-  local path = o.camera_parameters or core.fs.stat(beside) and beside or FOLDER .. "hypersim_cameras.tsv"
+  local own = o.camera_parameters or core.fs.stat(beside) and beside or nil
+  local path = own or FOLDER .. "hypersim_cameras.tsv"
+  o.files[#o.files + 1] = own
   local columns, cameras = { "scene_name", SCALE }, { path = path }
   for i = 0, 2 do
     for j = 0, 2 do columns[#columns + 1] = ("M_cam_from_uv_%d%d"):format(i, j) end
@@ -144,6 +155,7 @@ local function camera_of(o, scene)
   local turn, rays = turn_camera(row.matrix)
   if not turn then files.bad("%s: %s: the matrix of %s is not that of a camera", WHERE, o.cameras_of.path, scene) end
   local metres, path = own_metres(files.join(o.root, scene))
+  o.files[#o.files + 1] = path
   if metres and math.abs(metres - row.metres) > 1e-6 * row.metres then
     files.bad("%s: %s says %g metres per asset unit, %s %g", WHERE, path, metres, o.cameras_of.path, row.metres)
   end
@@ -151,8 +163,9 @@ local function camera_of(o, scene)
 end
 
 --- A table of keyframes: the dataset of a file, whose rows have `row` numbers.
-local function keyframes(folder, name, row)
+local function keyframes(o, folder, name, row)
   local path = files.first(WHERE, "camera", { files.join(folder, "camera_keyframe_" .. name .. ".hdf5") })
+  o.files[#o.files + 1] = path
   local file <close> = core.hdf5_open(path)
   local shape = file:describe("dataset").shape
   local numbers = 1
@@ -167,11 +180,11 @@ end
 --- Keyframes of a trajectory: number of the keyframe by that of the frame, and what it says.
 local function read_keyframes(o, scene, camera)
   local folder = files.join(o.root, scene, "_detail", camera)
-  local indices, n, path = keyframes(folder, "frame_indices", 1)
+  local indices, n, path = keyframes(o, folder, "frame_indices", 1)
   local found = { path = path, of = {} }
   local of_orientations, of_positions
-  found.orientations, of_orientations = keyframes(folder, "orientations", 9)
-  found.positions, of_positions = keyframes(folder, "positions", 3)
+  found.orientations, of_orientations = keyframes(o, folder, "orientations", 9)
+  found.positions, of_positions = keyframes(o, folder, "positions", 3)
   if of_orientations ~= n or of_positions ~= n then
     files.bad("%s: %s: %d frame indices, %d orientations, %d positions", WHERE, folder, n, of_orientations, of_positions)
   end
@@ -360,13 +373,7 @@ local function map_of(classes)
 end
 
 local function check_options(given)
-  local o = options.check(WHERE, given, {
-    root = options.require "string", split = options.one_of(SPLITS), scenes = options.optional "table",
-    volumes = options.optional "table", cameras = options.optional "table", scene_types = options.optional "table",
-    every = 1, picture = options.one_of { "tonemapped", "preview" }, valid = options.one_of { "rendered", "all" },
-    labels = true, geometry = true, tracked = false, classes = "nyu40", camera_parameters = options.optional "string",
-    size = options.optional "table",
-  })
+  local o = options.check(WHERE, given, hypersim.options)
   if o.every < 1 or math.type(o.every) ~= "integer" then
     error(("%s: option \"every\" must be a whole number from 1, not %s"):format(WHERE, tostring(o.every)), 3)
   end
@@ -380,6 +387,7 @@ end
 function hypersim.new(given)
   local o = check_options(given)
   o.root = files.root(WHERE, o.root, "folders ai_001_001, ai_001_002, ...")
+  o.files = files.tables(o.classes)
   o.classes = labels.from(o.classes, "hypersim")
   o.trajectories, o.kinds = hypersim.trajectories(), kinds_of(o)
   o.cameras_of = o.geometry and read_cameras(o) or nil
@@ -390,7 +398,7 @@ function hypersim.new(given)
   return dataset.new {
     name = "hypersim/" .. o.split, class_names = o.classes.names, colours = o.classes.colours, ids = lists.ids,
     sequences = lists.sequences, frames = lists.frames, fingerprint = fingerprints(lists, o),
-    source = core.source_hypersim {
+    files = o.files, source = core.source_hypersim {
       folders = lists.folders, rays = lists.rays, shots = lists.shots, frames = lists.frames, poses = lists.poses,
       labels = o.labels, preview = o.picture == "preview", all_valid = o.valid == "all", label_map = map_of(o.classes),
       table = "hypersim", size = o.size,

@@ -187,9 +187,10 @@ end
 ---   name (string); class_names (string[]); colours (integer[][]); ids (string[]); source (userdata);
 ---   sequences (string[], default: the name for all); frames (integer[], default 0, 1, 2, ...);
 ---   index (integer[], 0-based positions in the source, default 0, 1, 2, ...);
----   fingerprint (string or string[]): what, besides the ids, tells this content from another (parameters, file sizes)
+---   fingerprint (string or string[]): what, besides the ids, tells this content from another (parameters, file sizes);
+---   files (string[], default: none): what has been read to make it, besides what the source reads samples from
 ---@return asl.Dataset
---- Errors: lists of different lengths, an id twice, a position outside the source.
+--- Errors: lists of different lengths, an id twice, a position outside the source, a file that is no path.
 function data.dataset(given)
   return require("asl.data.dataset").new(given)
 end
@@ -259,6 +260,17 @@ function data.pack(given)
   return packed.write(options.check("asl.data.pack", given, {
     kind = options.require "string", options = options.require "table", out = options.require "string", quiet = false,
   }))
+end
+
+--- Finds out what data set lies at a path and whether every file of it is sound, prints it, and writes manifest.tsv,
+--- summary.json, sheet.png and report.html: `asl data check` (asl.data.check's module).
+---@param given table  named arguments:
+---   path (string); out (string, default "./check-NAME"): the folder to write into; samples (integer, default 12): on the
+---   contact sheet; quiet (boolean, default false): print nothing
+---@return integer code  0, or 65 where something is wrong
+--- Errors: nothing there, or nothing that is known, saying what was looked for.
+function data.check(given)
+  return require("asl.data.check").run(given)
 end
 
 require("asl.data.packed").hook(data)

@@ -32,6 +32,14 @@ local EVERY_SCENE = 10 -- of train is for validation
 local FX, FY, CX, CY = 518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465
 local HEIGHT, WIDTH = 480, 640
 
+--- The options of asl.data.nyuv2.
+nyuv2.options = {
+  root = options.require "string", form = options.any, split = options.one_of(SPLITS), classes = "nyu40",
+  scenes = options.optional "table", scene_types = options.optional "table", depth = options.one_of { "filled", "raw" },
+  labels = true, geometry = true, frames = options.optional "string", label_folder = options.optional "string",
+  label_ids = options.optional "string", depth_coding = options.any, size = options.optional "table",
+}
+
 -- What the folders of a form hold, in the order in which they are looked for.
 local FORMS = {
   split = {
@@ -163,6 +171,7 @@ end
 local function frames_for(o, folder)
   local beside = files.join(folder, TABLE)
   o.table_path = o.frames or core.fs.stat(beside) and beside or nil
+  o.files[#o.files + 1] = o.table_path
   return nyuv2.frames(o.table_path)
 end
 
@@ -182,7 +191,7 @@ local function build(o, frames, chosen, prints, source)
   for i, number in ipairs(chosen) do ids[i], sequences[i] = ("nyuv2/%04d"):format(number), frames[number].scene end
   return dataset.new {
     name = "nyuv2/" .. o.split, class_names = o.classes.names, colours = o.classes.colours, ids = ids, sequences = sequences,
-    frames = chosen, fingerprint = prints, source = source,
+    frames = chosen, fingerprint = prints, source = source, files = o.files,
   }
 end
 
@@ -431,13 +440,8 @@ end
 
 --- See asl.data.nyuv2.
 function nyuv2.new(given)
-  local o = options.check(WHERE, given, {
-    root = options.require "string", form = options.any, split = options.one_of(SPLITS),
-    classes = "nyu40", scenes = options.optional "table", scene_types = options.optional "table",
-    depth = options.one_of { "filled", "raw" }, labels = true, geometry = true, frames = options.optional "string",
-    label_folder = options.optional "string", label_ids = options.optional "string", depth_coding = options.any,
-    size = options.optional "table",
-  })
+  local o = options.check(WHERE, given, nyuv2.options)
+  o.files = files.tables(o.classes, o.label_ids)
   o.classes = labels.from(o.classes, "nyuv2")
   local info = core.fs.stat(o.root)
   if info and not info.is_dir then return from_mat(o, o.root) end

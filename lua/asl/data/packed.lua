@@ -46,23 +46,23 @@ end
 
 -- ---- options ----------------------------------------------------------------------------------------------------------
 
-local STOP = {}
+--- The options of `rooms`, which has no place of its own, without that of its pack.
+local function without_root(given)
+  local copy = {}
+  for name, value in pairs(given) do copy[name] = value end
+  copy.root = nil
+  return copy
+end
 
---- The options of a constructor, checked by itself and with its defaults, without making the data set.
----@param construct fun(given: table)
+--- The options of a constructor, checked and with its defaults, without making the data set.
+---@param kind string  name of the constructor
 ---@param given table
 ---@return table merged
---- Errors: what the constructor says of them.
-function packed.merged(construct, given)
-  local check, merged = options.check, nil
-  options.check = function(...)
-    merged = check(...)
-    error(STOP, 0)
-  end
-  local ok, problem = pcall(construct, given)
-  options.check = check
-  if merged then return merged end
-  return error(ok and "the constructor checks no options" or fault.cause(problem), 0)
+--- Errors, at the line outside this file that gave them: what options.check says of them.
+function packed.merged(kind, given)
+  local known = require("asl.data." .. kind).options
+  -- In brackets, as a tail call would hide this file from options.check.
+  return (options.check("asl.data." .. kind, kind == "rooms" and without_root(given) or given, known))
 end
 
 --- A value as JSON can hold it; of a label table only the names of its classes.
@@ -182,9 +182,8 @@ function packed.write(given)
     fault.raise(("asl.data.pack: there is no data set %q to pack (there are: %s)"):format(kind,
       table.concat(packed.kinds(), ", ")), { level = 0, exit_code = fault.exit.usage })
   end
-  local construct = require("asl.data")[kind]
-  local set = construct(given.options)
-  local canonical = packed.canonical(kind, packed.merged(construct, given.options))
+  local set = require("asl.data")[kind](given.options)
+  local canonical = packed.canonical(kind, packed.merged(kind, given.options))
   if #set == 0 then bad("%s has no samples to pack", set.name) end
   local header, path = header_of(kind, canonical, set), fs.join(folder, fs.slug((set.name:gsub("/", "-"))) .. ".pack")
   local function bar(label, first)
@@ -325,14 +324,11 @@ end
 
 --- The data set of the pack that was made by this constructor with these options.
 ---@param kind string
----@param construct fun(given: table): asl.Dataset
 ---@param given table  its options; the place is a pack or a folder of packs
 ---@return asl.Dataset
---- Errors: what the constructor says of the options; no such pack, or several, listing those there are (exit code 65).
-function packed.find(kind, construct, given)
-  local place = given[packed.places[kind]]
-  local ok, merged = pcall(packed.merged, construct, kind == "rooms" and packed.without_root(given) or given)
-  if not ok then error(merged, 2) end -- the hook has left the stack: this is the caller
+--- Errors: options that the constructor does not take; no such pack, or several, listing those there are (exit code 65).
+function packed.find(kind, given)
+  local place, merged = given[packed.places[kind]], packed.merged(kind, given)
   local wanted = packed.canonical(kind, merged)
   local text, packs, found = json.encode(wanted), {}, {}
   for i, path in ipairs(packed.list(place)) do
@@ -347,14 +343,6 @@ function packed.find(kind, construct, given)
   return packed.dataset(found[1])
 end
 
---- The options of `rooms`, which has no place of its own, without that of its pack.
-function packed.without_root(given)
-  local copy = {}
-  for name, value in pairs(given) do copy[name] = value end
-  copy.root = nil
-  return copy
-end
-
 --- Makes the constructors of a table of asl.data open packs where their place is one.
 ---@param data table<string, fun(given: table): asl.Dataset>
 function packed.hook(data)
@@ -363,7 +351,7 @@ function packed.hook(data)
     if construct then
       data[kind] = function(given)
         local path = type(given) == "table" and given[place]
-        if type(path) == "string" and #packed.list(path) > 0 then return packed.find(kind, construct, given) end
+        if type(path) == "string" and #packed.list(path) > 0 then return packed.find(kind, given) end
         return construct(given)
       end
     end

@@ -135,6 +135,12 @@ local function check_count(where, name, value, most)
   end
 end
 
+--- The options of rooms.new.
+rooms.options = {
+  domain = options.any, split = options.one_of { "train", "val", "test" }, size = options.any, sequences = 8, frames = 12,
+  seed = 1, antialias = true, cache = 64,
+}
+
 --- Procedural rooms with the 40 classes of NYUv2 (Silberman et al. 2012; Gupta et al. 2013), class id = NYU id - 1. Every
 --- pixel is labelled. Planes: image, label, depth (metres, planar), flow and flow_back (pixels, to the next and the previous
 --- frame of the path, exact for the static scene), occlusion (1 = not to be seen in the next frame), intrinsics (3x3), pose
@@ -150,10 +156,7 @@ end
 --- Errors: unknown domain, unknown parameter or value out of its limits, sizes and counts out of range.
 function rooms.new(given)
   local where = "asl.data.rooms"
-  local o = options.check(where, given, {
-    domain = options.any, split = options.one_of { "train", "val", "test" }, size = options.any, sequences = 8, frames = 12,
-    seed = 1, antialias = true, cache = 64,
-  })
+  local o = options.check(where, given, rooms.options)
   local size = o.size or { 96, 128 }
   if type(size) ~= "table" or math.type(size[1]) ~= "integer" or math.type(size[2]) ~= "integer" then
     error(where .. ": size is {height, width}, two integers", 2)

@@ -1,11 +1,9 @@
 --- Rows of tables in text files: tab-separated (.tsv) or comma-separated (.csv) values under a line of column names.
 
-local core = require "asl.core"
 local files = require "asl.data.files"
 
 local rows = {}
 
-local MAX_BYTES = 1 << 24
 
 --- The fields of a line. In CSV one may stand in quotes, in which "" is a quote.
 local function fields_of(line, separator)
@@ -45,9 +43,8 @@ end
 --- Errors: the file cannot be read; a column that is missing; a row with another number of fields than there are columns.
 function rows.each(where, path, columns, f)
   local separator = path:find "%.csv$" and "," or "\t"
-  local number, places, width = 0, nil, 0
-  for line in (core.fs.read(path, MAX_BYTES) .. "\n"):gmatch "(.-)\r?\n" do
-    number = number + 1
+  local places, width = nil, 0
+  for number, line in files.lines(path) do
     if line ~= "" and line:sub(1, 1) ~= "#" then
       local fields, place = fields_of(line, separator), ("%s:%d"):format(path, number)
       if not places then

@@ -32,6 +32,14 @@ local FORMS = {
   sens = { labels = "label-filt", ids = "scannet" },
 }
 
+--- The options of asl.data.scannet.
+scannet.options = {
+  root = options.require "string", form = options.one_of { "frames_25k", "scans", "sens" },
+  split = options.one_of { "train", "val", "test", "all" }, scans = options.optional "table", every = sens.options.every,
+  classes = sens.options.classes, labels = options.any, label_ids = options.optional "string", geometry = true,
+  tracked = sens.options.tracked, size = sens.options.size,
+}
+
 -- ---- which scans ------------------------------------------------------------------------------------------------------
 
 --- The official split of every scan.
@@ -86,7 +94,8 @@ end
 
 -- ---- extracted frames -------------------------------------------------------------------------------------------------
 
-local function is_tracked(path)
+local function is_tracked(o, path)
+  o.files[#o.files + 1] = path
   for _, number in ipairs(depth.matrix(path, 4, 4)) do
     if number - number ~= 0 then return false end
   end
@@ -94,8 +103,9 @@ local function is_tracked(path)
 end
 
 local function intrinsics_of(o, folder, which)
-  local path = files.join(folder, o.form.intrinsics[which])
-  return depth.intrinsics(files.first(WHERE, "intrinsics", { path }), 4)
+  local path = files.first(WHERE, "intrinsics", { files.join(folder, o.form.intrinsics[which]) })
+  o.files[#o.files + 1] = path
+  return depth.intrinsics(path, 4)
 end
 
 --- The frames of a scan: the numbers of its pictures, in their order, every `every`th.
@@ -111,7 +121,7 @@ end
 
 local function add_frame(lists, o, scan, folder, frame)
   local pose = files.join(folder, "pose", frame.name .. ".txt")
-  if o.tracked and not is_tracked(pose) then return end
+  if o.tracked and not is_tracked(o, pose) then return end
   local i = #lists.ids + 1
   lists.ids[i] = ("scannet/%s/%06d"):format(scan, frame.number)
   lists.sequences[i], lists.frames[i] = scan, frame.number
@@ -150,7 +160,7 @@ local function extracted(o, scans)
   return dataset.new {
     name = "scannet/" .. o.split, class_names = o.classes.names, colours = o.classes.colours, ids = lists.ids,
     sequences = lists.sequences, frames = lists.frames, fingerprint = fingerprints(lists),
-    source = core.source_frames {
+    files = o.files, source = core.source_frames {
       images = lists.images, labels = lists.labels, depths = lists.depths, poses = lists.poses,
       depth_coding = geometry and depth.coding "mm" or nil, intrinsics = lists.intrinsics,
       depth_intrinsics = lists.depth_intrinsics, label_map = labels.map(o.label_ids, o.classes), table = o.label_ids,
@@ -179,6 +189,7 @@ local function from_sens(o, scans)
       file = files.first(WHERE, "scan", { files.join(folder, scan .. ".sens") }), name = "scannet/" .. o.split, scan = scan,
       labels = o.labels and files.first(WHERE, "label maps", { files.join(folder, o.label_folder) }) or nil,
       label_ids = o.label_ids, classes = o.classes, every = o.every, tracked = o.tracked, size = o.size,
+      files = o.files,
     })
   end
   local all = join_all(sets)
@@ -188,12 +199,7 @@ end
 
 --- See asl.data.scannet.
 function scannet.new(given)
-  local o = options.check(WHERE, given, {
-    root = options.require "string", form = options.one_of { "frames_25k", "scans", "sens" },
-    split = options.one_of { "train", "val", "test", "all" }, scans = options.optional "table", every = 1, classes = "nyu40",
-    labels = options.any, label_ids = options.optional "string", geometry = true, tracked = false,
-    size = options.optional "table",
-  })
+  local o = options.check(WHERE, given, scannet.options)
   if o.every < 1 or math.type(o.every) ~= "integer" then
     error(("%s: option \"every\" must be a whole number from 1, not %s"):format(WHERE, tostring(o.every)), 2)
   end
@@ -203,6 +209,7 @@ function scannet.new(given)
       type(o.labels)), 2)
   end
   o.root = files.root(WHERE, o.root, "folders scene0000_00, scene0000_01, ...")
+  o.files = files.tables(o.classes, o.label_ids)
   o.classes = labels.from(o.classes, "scannet")
   o.form_name, o.form = o.form, FORMS[o.form]
   o.label_ids = o.label_ids or o.form.ids

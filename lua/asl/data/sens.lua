@@ -8,6 +8,12 @@ local options = require "asl.options"
 
 local sens = {}
 
+--- The options of asl.data.sens.
+sens.options = {
+  file = options.require "string", labels = options.optional "string", label_ids = "scannet", every = 1, classes = "nyu40",
+  tracked = false, size = options.optional "table",
+}
+
 local function is_finite(pose)
   for _, number in ipairs(pose) do
     if number - number ~= 0 then return false end
@@ -30,7 +36,7 @@ end
 --- Makes the data set of checked options; `where` names the constructor in messages.
 ---@param where string
 ---@param o table  file, scan (leads the ids), name (of the data set), labels (folder or nil), label_ids (name of a table),
----   classes (asl.LabelTable), every, tracked, size
+---   classes (asl.LabelTable), every, tracked, size, files (what was read besides the file)
 ---@return asl.Dataset
 function sens.build(where, o)
   local file = core.sens_open(o.file)
@@ -45,7 +51,7 @@ function sens.build(where, o)
   end
   return dataset.new {
     name = o.name, class_names = o.classes.names, colours = o.classes.colours, ids = ids, sequences = sequences,
-    frames = frames, fingerprint = prints,
+    frames = frames, fingerprint = prints, files = o.files,
     source = core.source_sens {
       sens = file, frames = frames, labels = maps, label_map = labels.map(o.label_ids, o.classes),
       table = o.label_ids, size = o.size,
@@ -56,13 +62,11 @@ end
 --- See asl.data.sens.
 function sens.new(given)
   local where = "asl.data.sens"
-  local o = options.check(where, given, {
-    file = options.require "string", labels = options.optional "string", label_ids = "scannet", every = 1,
-    classes = "nyu40", tracked = false, size = options.optional "table",
-  })
+  local o = options.check(where, given, sens.options)
   if o.every < 1 or math.type(o.every) ~= "integer" then
     error(("%s: option \"every\" must be a whole number from 1, not %s"):format(where, tostring(o.every)), 2)
   end
+  o.files = files.tables(o.classes, o.label_ids)
   o.classes = labels.from(o.classes, "scannet")
   o.scan = o.file:match "([^/]+)%.sens$" or o.file:match "[^/]+$"
   o.name = o.scan

@@ -12,8 +12,13 @@ local sunrgbd = {}
 
 local WHERE = "asl.data.sunrgbd"
 local DEEPEST = 8 -- SUNRGBD/kv2/kinect2data/000002_2014-05-26_14-23-37_260595134347_rgbf000103-resize
-local MAX_LIST_BYTES = 1 << 22
 local DEPTH_FOLDERS = { filled = "depth_bfx", raw = "depth" }
+
+--- The options of asl.data.sunrgbd.
+sunrgbd.options = {
+  root = options.require "string", list = options.optional "string", depth = options.one_of { "filled", "raw" },
+  size = options.optional "table",
+}
 
 local function is_scene(path)
   return files.is_folder(path .. "/image") and core.fs.stat(path .. "/intrinsics.txt") ~= nil
@@ -35,7 +40,7 @@ end
 
 local function listed_scenes(o)
   local scenes = {}
-  for line in (core.fs.read(o.list, MAX_LIST_BYTES) .. "\n"):gmatch "(.-)\r?\n" do
+  for _, line in files.lines(o.list) do
     local scene = line:gsub("/+$", "")
     if scene ~= "" then
       if not is_scene(files.join(o.root, scene)) then
@@ -67,8 +72,10 @@ local function add_scene(lists, o, scene)
   lists.ids[i] = "sunrgbd/" .. scene
   lists.images[i] = only_file(path .. "/image", "^(.+%.%w+)$")
   lists.depths[i] = only_file(files.join(path, DEPTH_FOLDERS[o.depth]), "^(.+%.png)$")
-  lists.intrinsics[i] = depth.intrinsics(path .. "/intrinsics.txt", 3)
-  local room = room_of(path .. "/scene.txt")
+  local camera, kind = path .. "/intrinsics.txt", path .. "/scene.txt"
+  lists.intrinsics[i] = depth.intrinsics(camera, 3)
+  local room = room_of(kind)
+  table.move({ camera, kind }, 1, 2, #lists.files + 1, lists.files)
   lists.counts[room] = (lists.counts[room] or 0) + 1
   lists.sequences[i], lists.frames[i] = room, lists.counts[room]
 end
@@ -81,22 +88,20 @@ end
 
 --- See asl.data.sunrgbd.
 function sunrgbd.new(given)
-  local o = options.check(WHERE, given, {
-    root = options.require "string", list = options.optional "string", depth = options.one_of { "filled", "raw" },
-    size = options.optional "table",
-  })
+  local o = options.check(WHERE, given, sunrgbd.options)
   o.root = files.root(WHERE, o.root, "folders of scenes")
   local scenes = o.list and listed_scenes(o) or find_scenes(o.root, "", 0, {})
   if #scenes == 0 then
     files.bad("%s: %s holds no scenes (folders with image, %s and intrinsics.txt)", WHERE, o.list or o.root,
       DEPTH_FOLDERS[o.depth])
   end
-  local lists = { ids = {}, images = {}, depths = {}, intrinsics = {}, sequences = {}, frames = {}, counts = {} }
+  local lists = { ids = {}, images = {}, depths = {}, intrinsics = {}, sequences = {}, frames = {}, counts = {},
+    files = { o.list } }
   for _, scene in ipairs(scenes) do add_scene(lists, o, scene) end
   return dataset.new {
     name = "sunrgbd", class_names = labels.nyu40.names, colours = labels.nyu40.colours, ids = lists.ids,
     sequences = lists.sequences, frames = lists.frames, fingerprint = fingerprints(lists),
-    source = core.source_frames {
+    files = lists.files, source = core.source_frames {
       images = lists.images, depths = lists.depths, depth_coding = depth.coding "sunrgbd", intrinsics = lists.intrinsics,
       size = o.size,
     },

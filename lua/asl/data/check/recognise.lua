@@ -42,10 +42,6 @@ local function folders_in(path)
   return found
 end
 
-local function has_constructor(name)
-  return rawget(data, name) ~= nil
-end
-
 -- ---- each kind --------------------------------------------------------------------------------------------------------
 
 local function find_packs(path)
@@ -219,16 +215,15 @@ local function looks_like_nyuv2(path)
 end
 
 local function find_nyuv2(path)
-  return has_constructor "nyuv2" and looks_like_nyuv2(path)
-    and each_split("nyuv2", path, { { classes = "nyu13" }, { labels = false } }) or {}
+  return looks_like_nyuv2(path) and each_split("nyuv2", path, { { classes = "nyu13" }, { labels = false } }) or {}
 end
 
 local function find_hypersim(path)
-  if not has_constructor "hypersim" then return {} end
   for _, name in ipairs(folders_in(path)) do
     if name:find "^ai_%d%d%d_%d%d%d$" then
       return each_split("hypersim", path, { { geometry = false }, { valid = "all", geometry = false },
-        { picture = "preview" }, { picture = "preview", geometry = false }, { picture = "preview", geometry = false, labels = false } })
+        { picture = "preview" }, { picture = "preview", geometry = false },
+        { picture = "preview", geometry = false, labels = false } })
     end
   end
   return {}

@@ -7,7 +7,6 @@ local core = require "asl.core"
 local fault = require "asl.fault"
 local json = require "asl.json"
 local packed = require "asl.data.packed"
-local watch = require "asl.data.check.watch"
 
 local survey = {}
 
@@ -30,6 +29,7 @@ local CHUNK = 16 -- samples between two lines of the part file
 ---@field path string
 ---@field samples table<string, asl.check.found>  by data set and id
 ---@field files table<string, table>  by path: what has been digested
+---@field unreadable table<string, boolean>  by path: what this check could not digest, and does not try again
 ---@field problems {set: string, id: string?, message: string}[]
 local Memory = {}
 Memory.__index = Memory
@@ -54,7 +54,7 @@ end
 ---@param path string
 ---@return asl.check.memory
 function survey.memory(path)
-  local self = setmetatable({ path = path, samples = {}, files = {}, problems = {}, told = {} }, Memory)
+  local self = setmetatable({ path = path, samples = {}, files = {}, unreadable = {}, problems = {}, told = {} }, Memory)
   local whole = core.fs.stat(path) and read_lines(self, core.fs.read(path, 1 << 32)) or 0
   self.out = core.fs.append(path)
   self.out:truncate(whole)
@@ -87,13 +87,24 @@ local function known_file(memory, path)
   return info and info.size == known.bytes and info.mtime == known.mtime and known or nil
 end
 
---- Digests files that all samples need, where they are not known.
+--- Whether a file has still to be digested.
+local function is_new(memory, path)
+  return not memory.unreadable[path] and not known_file(memory, path)
+end
+
+--- Keeps that a file cannot be read.
+local function give_up(memory, title, id, path, message)
+  memory.files[path], memory.unreadable[path] = nil, true
+  memory:problem(title, id, message)
+end
+
+--- Digests what a data set was made from, besides the files of its samples.
 ---@param memory asl.check.memory
 ---@param title string  of the data set, for problems
----@param paths string[]
-function survey.shared(memory, title, paths)
-  for _, path in ipairs(paths) do
-    if not known_file(memory, path) then
+---@param set asl.Dataset
+function survey.own_files(memory, title, set)
+  for _, path in ipairs(set.files) do
+    if is_new(memory, path) then
       local info = core.fs.stat(path)
       local ok, sha256, bytes = pcall(core.sha256_file, path)
       if ok and info then
@@ -101,10 +112,23 @@ function survey.shared(memory, title, paths)
         memory.files[path] = file
         memory:write { { file = file } }
       else
-        memory:problem(title, nil, ok and path .. " is gone" or fault.cause(sha256))
+        give_up(memory, title, nil, path, ok and path .. " is gone" or fault.cause(sha256))
       end
     end
   end
+end
+
+--- The files that a sample is read from.
+---@param set asl.Dataset
+---@param i integer  position in the data set
+---@return string[] paths  each once
+function survey.files_of(set, i)
+  local paths, seen = {}, {}
+  for _, path in ipairs(set.sources[i]:files(set.index[i] + 1)) do
+    if not seen[path] then paths[#paths + 1] = path end
+    seen[path] = true
+  end
+  return paths
 end
 
 -- ---- samples ----------------------------------------------------------------------------------------------------------
@@ -138,25 +162,22 @@ end
 
 --- What became of one sample; nil when something is wrong with it.
 local function take(memory, title, set, i, row, paths, times)
-  local found = { files = {} }
-  for f, path in ipairs(paths) do found.files[f] = known_file(memory, path) or false end
   for _, file in ipairs(row.files) do
     if file.error then
-      memory:problem(title, set.ids[i], file.error)
+      give_up(memory, title, set.ids[i], file.path, file.error)
     else
       file.mtime = times[file.path]
       memory.files[file.path] = file
-      for f, path in ipairs(paths) do
-        if path == file.path then found.files[f] = file end
-      end
     end
   end
   if row.error then
     look_closely(memory, title, set, i, row.error)
     return nil
   end
-  for _, file in ipairs(found.files) do
-    if not file then return nil end
+  local found = { files = {} }
+  for f, path in ipairs(paths) do
+    if memory.unreadable[path] then return nil end
+    found.files[f] = memory.files[path]
   end
   found.height, found.width, found.labels = row.height, row.width, sorted_pairs(row.labels)
   found.depth_known, found.depth_low, found.depth_high = row.depth_known, row.depth_low, row.depth_high
@@ -164,18 +185,28 @@ local function take(memory, title, set, i, row, paths, times)
   return found
 end
 
---- Decodes some samples; hands each that is sound to visit(i, found).
-local function look_at(memory, title, set, chunk, visit)
-  local rows, times, records = {}, {}, {}
+--- The rows that core.survey takes, which digest each file that is not known in the first of them that needs it; and when
+--- the files had last been written.
+local function rows_of(memory, set, chunk)
+  local rows, times = {}, {}
   for r, item in ipairs(chunk) do
     local new = {}
     for _, path in ipairs(item.paths) do
-      local info = core.fs.stat(path)
-      times[path] = info and info.mtime
-      if not known_file(memory, path) then new[#new + 1] = path end
+      if times[path] == nil and is_new(memory, path) then
+        local info = core.fs.stat(path)
+        times[path] = info and info.mtime or false
+        new[#new + 1] = path
+      end
     end
     rows[r] = { set.sources[item.i], set.index[item.i] + 1, new }
   end
+  return rows, times
+end
+
+--- Decodes some samples; hands each that is sound to visit(i, found).
+local function look_at(memory, title, set, chunk, visit)
+  local rows, times = rows_of(memory, set, chunk)
+  local records = {}
   for r, row in ipairs(#rows > 0 and core.survey(rows) or {}) do
     local item = chunk[r]
     local found = take(memory, title, set, item.i, row, item.paths, times)
@@ -191,13 +222,12 @@ end
 ---@param memory asl.check.memory
 ---@param title string  of the data set, for problems
 ---@param set asl.Dataset
----@param reading asl.check.reading
 ---@param visit fun(i: integer, found: asl.check.found)  for each sample that is sound
 ---@param bar asl.progress
-function survey.samples(memory, title, set, reading, visit, bar)
+function survey.samples(memory, title, set, visit, bar)
   local chunk = {}
   for i = 1, #set do
-    local paths = watch.files_of(reading, set, i)
+    local paths = survey.files_of(set, i)
     local found = known_sample(memory, set, i, paths)
     if found then
       visit(i, found)
