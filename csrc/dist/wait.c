@@ -156,7 +156,9 @@ static void await_end(double seconds) {
 
 bool asl_ranks_report(int code, const char *text) {
   if (!asl_ranks_joined() || left) return false;
-  if (!said && lowest_there()) return false;
+  bool alone = lowest_there(); /* who is gone may have said so before it went */
+  (void)read_notes();
+  if (!said && alone) return false;
   if (!said) tell(0, FAILED, code, false, text);
   await_end(said ? END : ANSWER);
   return said;

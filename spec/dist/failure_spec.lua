@@ -44,7 +44,8 @@ describe("a rank", function()
     assert.is_true(result.seconds < 30, result.seconds .. " s")
     local lines = {}
     for line in result.err:gmatch "[^\n]+" do
-      if not line:find "^replay %d/%d" then lines[#lines + 1] = line end
+      -- mpirun's own event library grumbles now and then when a process ends.
+      if not line:find "^replay %d/%d" and not line:find "^%[warn%] Epoll" then lines[#lines + 1] = line end
     end
     return result, lines, "on " .. core.hostname()
   end
@@ -80,7 +81,8 @@ describe("a rank", function()
     local result, lines, on = fails(0, "die")
     assert.equal(137, result.code)
     assert.matches("^asl: rank 0 " .. on:gsub("%p", "%%%0") .. " %(process %d+%) has died without a word", lines[1])
-    assert.equal(3, #lines)
+    assert.same({ "hint: a run goes on from its last checkpoint: asl resume RUN", "asl: a rank was ended by signal 9" },
+      { table.unpack(lines, 2) })
   end)
 
   it("that leaves before the others ends all with its exit code and is named", function()
