@@ -30,6 +30,9 @@ void asl_lua_size(lua_State *L, int table, int *height, int *width);
 const float *asl_lua_matrices(lua_State *L, int table, const char *key, lua_Integer n,
                               const char *where);
 
+/* The whole numbers of the list table[key], as an array that stays on the stack. Raises. */
+const int64_t *asl_lua_integers(lua_State *L, int table, const char *key, lua_Integer *n);
+
 /* The list of numbers at `arg`, and the same as n corners x, y, as an array that stays on the
  * stack. Raise. */
 double *asl_lua_numbers(lua_State *L, int arg, size_t *n);

@@ -261,8 +261,7 @@ static int sens_pose(lua_State *L) {
   return 1;
 }
 
-/* The whole numbers of the list table[key], as an array that stays on the stack. */
-static const int64_t *check_integers(lua_State *L, int table, const char *key, lua_Integer *n) {
+const int64_t *asl_lua_integers(lua_State *L, int table, const char *key, lua_Integer *n) {
   lua_getfield(L, table, key);
   luaL_checktype(L, -1, LUA_TTABLE);
   *n = luaL_len(L, -1);
@@ -284,7 +283,7 @@ static int source_sens(lua_State *L) {
   lua_getfield(L, 1, "sens");
   asl_source_sens_spec spec = {.sens = check_sens(L, 2)};
   lua_Integer n;
-  spec.frames = check_integers(L, 1, "frames", &n);
+  spec.frames = asl_lua_integers(L, 1, "frames", &n);
   spec.count = n;
   spec.labels = asl_lua_strings(L, 1, "labels", n, where);
   spec.table = asl_lua_check_labels(L, 1, where);

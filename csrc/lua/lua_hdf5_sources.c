@@ -14,19 +14,16 @@ static const double *numbers_of(lua_State *L, int table, const char *key, size_t
   return asl_lua_numbers(L, -1, n);
 }
 
-/* The whole numbers of the list table[key], from 0 to `most`, as an array that stays on the stack.
- */
-static const int32_t *integers_of(lua_State *L, int table, const char *key, size_t *n,
-                                  int32_t most) {
-  const double *numbers = numbers_of(L, table, key, n);
-  int32_t *integers = lua_newuserdatauv(L, (*n + 1) * sizeof *integers, 0);
-  for (size_t i = 0; i < *n; i++) {
-    if (!(numbers[i] >= 0 && numbers[i] <= most && numbers[i] == (double)(int32_t)numbers[i]))
-      luaL_error(L, "%s[%I] must be a whole number from 0 to %d", key, (lua_Integer)i + 1,
-                 (int)most);
-    integers[i] = (int32_t)numbers[i];
+/* The list table[key] of places, from 0, as an array that stays on the stack. */
+static const int32_t *places_of(lua_State *L, int table, const char *key, lua_Integer *n) {
+  const int64_t *numbers = asl_lua_integers(L, table, key, n);
+  int32_t *places = lua_newuserdatauv(L, (size_t)(*n + 1) * sizeof *places, 0);
+  for (lua_Integer i = 0; i < *n; i++) {
+    if (numbers[i] < 0 || numbers[i] > INT32_MAX)
+      luaL_error(L, "%s[%I] must be a whole number from 0 to %d", key, i + 1, (int)INT32_MAX);
+    places[i] = (int32_t)numbers[i];
   }
-  return integers;
+  return places;
 }
 
 static void check_length(lua_State *L, const char *where, const char *key, size_t n,
@@ -59,13 +56,11 @@ static int source_nyuv2(lua_State *L) {
       .labels = asl_lua_field_boolean(L, 1, "labels", 0),
       .depth = asl_lua_field_string(L, 1, "depth", NULL),
   };
-  size_t n, matrix;
+  size_t matrix;
+  lua_Integer n;
   if (!spec.path) return luaL_error(L, "%s: path must be given", where);
-  const int32_t *frames = integers_of(L, 1, "frames", &n, INT32_MAX);
-  int64_t *wide = lua_newuserdatauv(L, (n + 1) * sizeof *wide, 0);
-  for (size_t i = 0; i < n; i++) wide[i] = frames[i];
-  spec.frames = wide;
-  spec.count = (int64_t)n;
+  spec.frames = asl_lua_integers(L, 1, "frames", &n);
+  spec.count = n;
   if (has(L, 1, "intrinsics")) {
     const double *numbers = numbers_of(L, 1, "intrinsics", &matrix);
     check_length(L, where, "intrinsics", matrix, 9);
@@ -110,15 +105,16 @@ static int source_hypersim(lua_State *L) {
       .preview = asl_lua_field_boolean(L, 1, "preview", 0),
       .all_valid = asl_lua_field_boolean(L, 1, "all_valid", 0),
   };
-  size_t n, frames, numbers;
+  lua_Integer n, frames;
+  size_t numbers;
   spec.shot = check_shots(L, where, &spec.shots);
-  spec.shot_of = integers_of(L, 1, "shots", &n, INT32_MAX);
-  spec.frame = integers_of(L, 1, "frames", &frames, INT32_MAX);
-  check_length(L, where, "frames", frames, n);
-  spec.count = (int64_t)n;
+  spec.shot_of = places_of(L, 1, "shots", &n);
+  spec.frame = places_of(L, 1, "frames", &frames);
+  check_length(L, where, "frames", (size_t)frames, (size_t)n);
+  spec.count = n;
   if (has(L, 1, "poses")) {
     const double *poses = numbers_of(L, 1, "poses", &numbers);
-    check_length(L, where, "poses", numbers, 16 * n);
+    check_length(L, where, "poses", numbers, 16 * (size_t)n);
     spec.poses = floats_of(L, poses, numbers);
   }
   spec.table = asl_lua_check_labels(L, 1, where);

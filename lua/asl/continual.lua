@@ -141,7 +141,7 @@ local function settle(self)
   self.begun = nil
   local result = self.ledger:book("train", self.learner.end_step, self.learner, update.begun)
   if result.not_finite then blame(self, update) end
-  for _, name in ipairs { "image", "label" } do update.batch[name]:release() end
+  for _, name in ipairs { "image", "label" } do update.batch[name]:release() end -- now, not when garbage is collected
   self.run:log(update.before + update.step, { loss = result.loss, lr = result.lr, valid_pixels = result.valid,
     replayed = update.replayed }, { task = update.task.name })
   self.loss = result.loss
@@ -169,9 +169,10 @@ local function train_step(self, source, at)
   local begun = self.ledger:book("train", self.ledger.step, self.ledger, learner.begin_step, learner, batch, at)
   self.ledger.step_bytes = math.max(bytes, begun.bytes)
   settle(self)
-  self.begun = { begun = begun, batch = batch, replayed = n, task = at.task, step = at.step, updates = at.updates,
+  -- Views of its own, to repeat it if it went wrong: a hook may keep the batch's tensors for itself.
+  local held = { replayed = batch.replayed, image = scope:keep(batch.image:detach()), label = scope:keep(batch.label:detach()) }
+  self.begun = { begun = begun, batch = held, replayed = n, task = at.task, step = at.step, updates = at.updates,
     before = at.before, all = at.all }
-  scope:keep(batch.image, batch.label)
   profile.call("remember", learner.after_step, learner, batch)
   note_replayed(self, batch)
   if self.at_once or self.run.window then settle(self) end
